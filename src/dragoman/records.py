@@ -1,0 +1,214 @@
+"""The records that travel through Dragoman. Frozen, without behaviour beyond ``to_dict``.
+
+Spans are half-open byte offsets ``(start, end)`` into ``Payload.data``, the record as received.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["http", "value"]
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a record came from: the path (``a.zip!b.log`` inside an archive), line (1-based) or byte."""
+
+    path: str
+    line: int | None = None
+    byte: int | None = None
+    event_ids: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.line is not None:
+            return f"{self.path}:{self.line}"
+        return self.path if self.byte is None else f"{self.path}@{self.byte}"
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"path": self.path}
+        if self.line is not None:
+            out["line"] = self.line
+        if self.byte is not None:
+            out["byte"] = self.byte
+        if self.event_ids:
+            out["event_ids"] = list(self.event_ids)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One piece of web evidence: a whole HTTP request (``http``) or one field value (``value``)."""
+
+    id: str
+    data: bytes
+    kind: Kind
+    where: Where
+    time: str | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that could not be parsed: counted, kept aside, reported, never dropped."""
+
+    where: Where
+    reason: str
+    raw: bytes = b""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "where": self.where.to_dict(),
+            "reason": self.reason,
+            "raw": self.raw.decode("utf-8", "backslashreplace"),
+        }
+
+
+class Field(NamedTuple):
+    """A named part of a request as received, e.g. ``query:id``, ``header:referer``, ``body:/a/0``."""
+
+    name: str
+    value: bytes
+    start: int
+    end: int
+
+
+class View(NamedTuple):
+    """One decoded reading of a field: the text, the decoders applied in order, its span in the record."""
+
+    text: str
+    chain: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of intelligence.
+
+    ``kind``: ``class`` (a threat class a finding may be named after; ``slug`` is the verdict),
+    ``weakness`` (CWE), ``pattern`` (CAPEC), ``cve``, or ``document`` (a paragraph of prose).
+    ``looks`` holds short descriptions or examples of how an attack of a class looks.
+    """
+
+    id: str
+    title: str
+    body: str
+    source: str
+    kind: Literal["class", "weakness", "pattern", "cve", "document"]
+    slug: str | None = None
+    cwe: tuple[str, ...] = ()
+    severity: str = "medium"
+    looks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A text found near a query. ``score`` is a cosine similarity in [-1, 1]."""
+
+    id: str
+    title: str
+    source: str
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "title": self.title,
+            "source": self.source,
+            "score": round(self.score, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a finding rests on: a field, the span it was read from, the decoded text and how."""
+
+    field: str
+    text: str
+    span: Span | None = None
+    chain: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"field": self.field, "text": self.text}
+        if self.span is not None:
+            out["span"] = list(self.span)
+        if self.chain:
+            out["decoded"] = list(self.chain)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict on one record: a threat class slug, or ``unknown`` (attack-like, near no class)."""
+
+    family: str
+    record: str
+    where: Where
+    verdict: str
+    name: str
+    score: float
+    threshold: float
+    severity: str
+    evidence: tuple[Evidence, ...]
+    nearest: tuple[Hit, ...]
+    runner_ups: tuple[Hit, ...]
+    bundle: str
+    intel_version: str
+    time: str | None = None
+    host: str | None = None
+    tactics: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON-ready form of the finding, as in the documented findings format."""
+        out: dict[str, Any] = {
+            "family": self.family,
+            "record": self.record,
+            "where": self.where.to_dict(),
+        }
+        for name in ("time", "host"):
+            if getattr(self, name) is not None:
+                out[name] = getattr(self, name)
+        out["verdict"], out["name"] = self.verdict, self.name
+        if self.tactics:
+            out["tactics"] = list(self.tactics)
+        out["score"], out["threshold"] = round(self.score, 4), round(self.threshold, 4)
+        out["severity"] = self.severity
+        out["evidence"] = [e.to_dict() for e in self.evidence]
+        out["nearest"] = [h.to_dict() for h in self.nearest]
+        out["runner_ups"] = [h.to_dict() for h in self.runner_ups]
+        out["bundle"], out["intel_version"] = self.bundle, self.intel_version
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A payload with what is known about it, for training and evaluation (`docs/formats.md`)."""
+
+    payload: Payload
+    label: str | None = None
+    cve: tuple[str, ...] = ()
+    cwe: tuple[str, ...] = ()
+    group: str | None = None
+    year: int | None = None
+    text: str | None = None
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a scan saw. ``not_covered``: parsed, but a part was left unread (limit or encoding)."""
+
+    parsed: int = 0
+    found: int = 0
+    rejected: int = 0
+    not_covered: int = 0
+    rejects: list[Rejected] = field(default_factory=list)  # the first 1,000; all are counted
+
+    def to_dict(self) -> dict[str, int]:
+        return {
+            "found": self.found,
+            "parsed": self.parsed,
+            "rejected": self.rejected,
+            "not_covered": self.not_covered,
+        }
