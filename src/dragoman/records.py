@@ -183,6 +183,49 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """One field as the model read it: ``score`` is the field's own attack score in [0, 1]."""
+
+    field: str
+    span: Span
+    value: str
+    views: tuple[View, ...]
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        views = [{"text": v.text, "decoded": list(v.chain)} for v in self.views]
+        return {
+            "field": self.field,
+            "span": list(self.span),
+            "value": self.value,
+            "score": round(self.score, 4),
+            "views": views,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything known about one payload: the finding if any, every field, every class, the nearest texts."""
+
+    finding: Finding | None
+    score: float
+    threshold: float
+    readings: tuple[Reading, ...]
+    classes: tuple[Hit, ...]
+    nearest: tuple[Hit, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "finding": self.finding.to_dict() if self.finding else None,
+            "score": round(self.score, 4),
+            "threshold": round(self.threshold, 4),
+            "fields": [r.to_dict() for r in self.readings],
+            "classes": [h.to_dict() for h in self.classes],
+            "nearest": [h.to_dict() for h in self.nearest],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Labelled:
     """A payload with what is known about it, for training and evaluation (`docs/formats.md`)."""
 
