@@ -139,6 +139,13 @@ class Evidence:
         return out
 
 
+class Excerpt(NamedTuple):
+    """Part of a record as received, around what decided: ``data`` begins at byte ``start``."""
+
+    data: bytes
+    start: int
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A verdict on one record: a threat class slug, or ``unknown`` (attack-like, near no class)."""
@@ -159,6 +166,7 @@ class Finding:
     time: str | None = None
     host: str | None = None
     tactics: tuple[str, ...] = ()
+    excerpt: Excerpt | None = None  # for reports people read; not exported
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-ready form of the finding, as in the documented findings format."""

@@ -1,0 +1,56 @@
+"""The fast payload tower: a bag of hashed n-grams, two linear layers, one vector of the text space.
+
+A record is a bag of instances (its fields). Each instance gets a vector and an attack logit; the
+record's vector is their mean weighted by the softmax of the logits (attention pooling in multiple-instance
+learning, Ilse et al. 2018), so that the field that carries the attack decides.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .text import DIM
+
+
+class Pooled(NamedTuple):
+    """Outputs for B records with I instances in all."""
+
+    vectors: Tensor  # (B, 384) unit vectors of the records
+    logits: Tensor  # (B,) attack logits of the records
+    each_vector: Tensor  # (I, 384) unit vectors of the instances
+    each_logit: Tensor  # (I,)
+
+
+class HashedTower(nn.Module):
+    """Feature ids of instances -> vectors (I, 384) in the text space and attack logits (I,)."""
+
+    def __init__(self, bits: int = 17, width: int = 96, hidden: int = 256, drop: float = 0.2) -> None:
+        super().__init__()
+        self.table = nn.EmbeddingBag(1 << bits, width, mode="sum", sparse=True)
+        nn.init.normal_(self.table.weight, std=0.1)
+        self.norm = nn.LayerNorm(width)
+        self.hidden = nn.Linear(width, hidden)
+        self.drop = nn.Dropout(drop)
+        self.out = nn.Linear(hidden, DIM)
+        self.attack = nn.Linear(hidden, 1)
+
+    def forward(self, ids: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """``ids`` (n,), ``offsets`` (I,): the start of each instance's ids."""
+        hidden = self.norm(self.table(ids, offsets))
+        hidden = self.drop(nn.functional.gelu(self.hidden(hidden)))
+        return self.out(hidden), self.attack(hidden).squeeze(-1)
+
+
+def pool(vectors: Tensor, logits: Tensor, owner: Tensor, count: int) -> Pooled:
+    """Instances (I, 384), (I,) pooled into ``count`` records; ``owner`` (I,) is sorted."""
+    top = torch.full((count,), -1e9).scatter_reduce(0, owner, logits.detach(), "amax")
+    weight = torch.exp(logits - top[owner])
+    total = torch.zeros(count).index_add(0, owner, weight).clamp(min=1e-9)
+    share = weight / total[owner]
+    unit = nn.functional.normalize(vectors, dim=-1)
+    mixed = torch.zeros(count, vectors.shape[1]).index_add(0, owner, unit * share.unsqueeze(-1))
+    logit = torch.zeros(count).index_add(0, owner, logits * share)
+    return Pooled(nn.functional.normalize(mixed, dim=-1), logit, unit, logits)

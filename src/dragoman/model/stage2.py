@@ -1,0 +1,195 @@
+"""Stage 2: payloads pulled onto the frozen text space (SALM, arXiv 2603.20181, stage 2).
+
+Published: squared distance between a payload's vector and its class text, a language model as payload
+encoder, payloads only. Ours adds cross entropy over all class anchors, several fields as one bag, and
+an attack logit learnt against benign traffic.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..corpus import ATTACK, BENIGN, Instances, Rows
+from ..recipe import Stage2
+from . import checkpoint
+from .language import LanguageTower
+from .loss import anchor_softmax, squared_distance
+from .payload import HashedTower, Pooled, pool
+from .stage1 import OnStep
+
+EVERY = 200
+BATCH = 512  # records read at once when predicting
+UNNAMED = 8  # attacks of no class in a batch
+
+
+class Model(nn.Module):
+    """A payload tower and the anchors (C, 384) it is pulled onto: class texts, or learned vectors."""
+
+    def __init__(self, tower: HashedTower | LanguageTower, anchors: Tensor, learned: bool) -> None:
+        super().__init__()
+        self.tower = tower
+        self.anchors = nn.Parameter(anchors.clone(), requires_grad=learned)
+
+    def forward(self, batch: Batch, count: int) -> Pooled:
+        vectors, logits = self.tower(*batch.inputs)
+        return pool(vectors[batch.instance], logits[batch.instance], batch.owner, count)
+
+
+class Batch(NamedTuple):
+    """The tower's inputs for the distinct instances of some records, and who owns which."""
+
+    inputs: tuple[Tensor, Tensor]
+    instance: Tensor  # (I,) rows of the tower's output
+    owner: Tensor  # (I,) record of each
+
+
+class Drawer:
+    """Draws balanced batches of record numbers."""
+
+    def __init__(self, rows: Rows, settings: Stage2) -> None:
+        y = rows.labels
+        self._attacks = np.flatnonzero(y >= 0)
+        counts = np.bincount(y[self._attacks]).clip(1)
+        weights = counts[y[self._attacks]] ** -settings.balance
+        self._weights = weights / weights.sum()
+        self._pools = [
+            (np.flatnonzero(y == ATTACK), UNNAMED if settings.detection else 0),
+            (np.flatnonzero((y == BENIGN) & rows.whole), settings.benign // 2),
+            (np.flatnonzero((y == BENIGN) & ~rows.whole), settings.benign // 2),
+        ]
+        self._size = settings.attacks
+
+    def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        parts = [rng.choice(self._attacks, self._size, p=self._weights)]
+        parts += [rng.choice(pool, size) for pool, size in self._pools if len(pool) and size]
+        return np.concatenate(parts)
+
+
+def hashed_batch(
+    instances: Instances, bags: list[NDArray[np.int64]], drop: float, rng: np.random.Generator | None
+) -> Batch:
+    """Features of the distinct instances of ``bags``, a share ``drop`` of them left out."""
+    numbers, inverse = np.unique(np.concatenate(bags), return_inverse=True)
+    starts = instances.offsets[numbers]
+    sizes = instances.offsets[numbers + 1] - starts
+    ends = np.cumsum(sizes)
+    at = np.arange(sizes.sum()) + np.repeat(starts - (ends - sizes), sizes)
+    ids = instances.ids[at].astype(np.int64)
+    if rng is not None and drop:
+        kept = rng.random(len(ids)) >= drop
+        owner = np.repeat(np.arange(len(numbers)), sizes)
+        ids, sizes = ids[kept], np.bincount(owner[kept], minlength=len(numbers))
+    offsets = np.cumsum(sizes) - sizes
+    return Batch(
+        (torch.from_numpy(ids), torch.from_numpy(offsets)),
+        torch.from_numpy(inverse.reshape(-1)),
+        _owners(bags),
+    )
+
+
+def _owners(bags: list[NDArray[np.int64]]) -> Tensor:
+    return torch.from_numpy(np.repeat(np.arange(len(bags)), [len(b) for b in bags]))
+
+
+class Reader:
+    """Makes batches for either kind of tower."""
+
+    def __init__(self, instances: Instances, model: Model, drop: float) -> None:
+        self._instances, self._model, self._drop = instances, model, drop
+
+    def batch(self, bags: list[NDArray[np.int64]], rng: np.random.Generator | None) -> Batch:
+        tower = self._model.tower
+        if isinstance(tower, HashedTower):
+            return hashed_batch(self._instances, bags, self._drop, rng)
+        numbers, inverse = np.unique(np.concatenate(bags), return_inverse=True)
+        texts = [self._instances.strings[i].decode("latin-1") for i in numbers]
+        return Batch(tower.tokens(texts), torch.from_numpy(inverse.reshape(-1)), _owners(bags))
+
+
+def train(
+    model: Model,
+    instances: Instances,
+    rows: Rows,
+    settings: Stage2,
+    seed: int,
+    run: Path,
+    on_step: OnStep,
+) -> None:
+    """Train ``model`` in place, going on from a checkpoint in ``run``."""
+    path = run / "stage2.safetensors"
+    optimizers = _optimizers(model, settings)
+    first = checkpoint.load(path, model, optimizers)
+    drawer, reader = Drawer(rows, settings), Reader(instances, model, settings.drop)
+    rates = [[g["lr"] for g in o.param_groups] for o in optimizers]
+    model.train()
+    for step in range(first, settings.steps):
+        rng = np.random.default_rng([seed, step])
+        torch.manual_seed(seed * 1_000_003 + step)
+        chosen = drawer.draw(rng)
+        batch = reader.batch([rows.bags[i] for i in chosen], rng)
+        pooled = model(batch, len(chosen))
+        loss = _loss(pooled, model.anchors, torch.from_numpy(rows.labels[chosen]), settings)
+        warm = min(1.0, (step + 1) / 100) * (1 - 0.95 * step / settings.steps)
+        for optimizer, base in zip(optimizers, rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, base, strict=True):
+                group["lr"] = rate * warm
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimizer in optimizers:
+            optimizer.step()
+        on_step("payload tower", step + 1, settings.steps, float(loss.detach()))
+        if (step + 1) % EVERY == 0 or step + 1 == settings.steps:
+            checkpoint.save(path, step + 1, model, optimizers)
+    model.eval()
+
+
+def _loss(pooled: Pooled, anchors: Tensor, labels: Tensor, settings: Stage2) -> Tensor:
+    named = labels >= 0
+    vectors, targets = pooled.vectors[named], labels[named]
+    unit = functional.normalize(anchors, dim=-1)
+    loss = settings.distance * squared_distance(vectors, unit, targets)
+    if settings.softmax:
+        loss = loss + settings.softmax * anchor_softmax(vectors, unit, targets, settings.scale)
+    if settings.detection:
+        attack = (labels != BENIGN).float()
+        each = functional.binary_cross_entropy_with_logits(pooled.logits, attack)
+        loss = loss + settings.detection * each
+    return loss
+
+
+def _optimizers(model: Model, settings: Stage2) -> list[torch.optim.Optimizer]:
+    table = [p for n, p in model.named_parameters() if n.endswith("table.weight")]
+    dense = [
+        p
+        for n, p in model.named_parameters()
+        if not n.endswith("table.weight") and p.requires_grad
+    ]
+    out: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(dense, lr=settings.rate, weight_decay=1e-2)
+    ]
+    if table:
+        out.append(torch.optim.SparseAdam(table, lr=settings.table_rate))
+    return out
+
+
+@torch.no_grad()
+def predict(
+    model: Model, instances: Instances, bags: list[NDArray[np.int64]]
+) -> tuple[Tensor, Tensor]:
+    """Vectors (n, 384) and attack logits (n,) of records."""
+    model.eval()
+    reader = Reader(instances, model, 0.0)
+    vectors, logits = [], []
+    for start in range(0, len(bags), BATCH):
+        some = bags[start : start + BATCH]
+        pooled = model(reader.batch(some, None), len(some))
+        vectors.append(pooled.vectors)
+        logits.append(pooled.logits)
+    return torch.cat(vectors), torch.cat(logits)

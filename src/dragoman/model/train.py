@@ -1,0 +1,263 @@
+"""One trainer for every recipe: stage 1, stage 2, calibration, and a bundle written at the end.
+
+    python -m dragoman train base --data DIR --out DIR
+
+``out`` holds ``log.jsonl`` (every tenth step), checkpoints, and when done ``bundle/``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .. import corpus as corpora
+from .. import recipe as recipes
+from ..calibrate import threshold_at_fpr, unknown_threshold
+from ..corpus import BENIGN, Corpus
+from ..errors import UsageError
+from ..recipe import Recipe
+from ..records import Text
+from . import stage1, stage2
+from .language import LanguageTower
+from .payload import HashedTower
+from .stage1 import Described, OnStep
+from .text import DIM, TextTower, Tokenizer, embed, load_minilm
+from .write import Parts, write_bundle
+
+HELD_OUT = 1500  # descriptions of later years on which stage 1 is measured
+REFERENCES = 256  # benign vectors kept in the bundle
+
+
+class Space(NamedTuple):
+    """The frozen text space: tower, tokenizer, mean (384,), a vector for each built-in threat (T, 384)."""
+
+    tower: TextTower
+    tokenizer: Tokenizer
+    mean: Tensor
+    threats: Tensor
+    card: dict[str, Any]
+
+    def vectors(self, texts: Sequence[str]) -> Tensor:
+        """Centred unit vectors (n, 384)."""
+        return functional.normalize(embed(self.tower, self.tokenizer, texts) - self.mean, dim=-1)
+
+
+def run(
+    recipe: str,
+    data: Path,
+    out: Path,
+    *,
+    seed: int | None = None,
+    resume: bool = False,
+    limit: int | None = None,
+    on_step: OnStep | None = None,
+) -> dict[str, Any]:
+    """Train ``recipe`` on the directory ``data`` and write ``out/bundle``; returns the card's figures.
+
+    Raises:
+        UsageError: an unknown recipe, or ``out`` holds a run and ``resume`` was not asked for.
+        SourceError: ``data`` lacks rows.
+    """
+    chosen = recipes.load(recipe)
+    seed = chosen.seed if seed is None else seed
+    if out.exists() and any(out.iterdir()) and not resume:
+        raise UsageError("the directory holds a run", where=str(out), hint="--resume, or another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    torch.manual_seed(seed)
+    corpus = corpora.load(chosen, data, seed, limit)
+    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+        note = _logging(log, on_step)
+        space = _stage1(chosen, corpus, seed, out, note)
+        model = _stage2(chosen, corpus, space, seed, out, note)
+    card = {
+        "recipe": chosen.name,
+        "seed": seed,
+        "rows": corpus.counts,
+        **space.card,
+        **_calibrated(chosen, corpus, model),
+    }
+    card["seconds"] = round(time.monotonic() - began)
+    _write(chosen, corpus, space, model, card, out / "bundle")
+    return card
+
+
+def _logging(log: TextIO, on_step: OnStep | None) -> OnStep:
+    def note(stage: str, step: int, total: int, loss: float) -> None:
+        if step % 10 == 0 or step == total:
+            row = {"stage": stage, "step": step, "loss": round(loss, 5)}
+            log.write(json.dumps(row) + "\n")
+            log.flush()
+        if on_step:
+            on_step(stage, step, total, loss)
+
+    return note
+
+
+# --- stage 1
+
+
+def _stage1(recipe: Recipe, corpus: Corpus, seed: int, out: Path, note: OnStep) -> Space:
+    tower, tokenizer = load_minilm()
+    train, held_out = _descriptions(recipe, corpus)
+    before = _space(tower, tokenizer, corpus.threats, {})
+    figures = {"held_out_before": _agreement(before, held_out)}
+    stage1.train(tower, tokenizer, train, recipe.stage1, seed, out, note)
+    after = _space(tower, tokenizer, corpus.threats, figures)
+    figures["held_out_after"] = _agreement(after, held_out)
+    return after._replace(card={"text_tower": figures})
+
+
+def _space(
+    tower: TextTower, tokenizer: Tokenizer, threats: list[Text], card: dict[str, Any]
+) -> Space:
+    parts = [parts_of(t) for t in threats]
+    flat = embed(tower, tokenizer, [p for group in parts for p in group])
+    raw = torch.stack(
+        [functional.normalize(v.mean(0), dim=0) for v in flat.split([len(p) for p in parts])]
+    )
+    mean = raw.mean(0)
+    return Space(tower, tokenizer, mean, functional.normalize(raw - mean, dim=-1), card)
+
+
+def parts_of(text: Text) -> list[str]:
+    """What stands for a threat: its description, and each way an attack looks."""
+    return [f"{text.title}. {text.body}", *text.looks]
+
+
+def _descriptions(recipe: Recipe, corpus: Corpus) -> tuple[Described, Described]:
+    """Texts with the number of their threat: up to the recipe's year, and a sample of later CVEs."""
+    number = {t.id: i for i, t in enumerate(corpus.threats)}
+    rng = np.random.default_rng(0)
+    early: list[tuple[str, int]] = []
+    late: list[tuple[str, int]] = []
+    for threat, texts in sorted(corpora.grouped(corpus.described, corpus.threats).items()):
+        old = [t for t in texts if _year(t) <= recipe.stage1.until]
+        kept = rng.permutation(len(old))[: recipe.stage1.per_class]
+        early += [(old[i].body or old[i].title, number[threat]) for i in kept]
+        new = [t for t in texts if _year(t) > recipe.stage1.until]
+        late += [(t.body or t.title, number[threat]) for t in new]
+    for i, threat_text in enumerate(corpus.threats):
+        early += [(part, i) for part in parts_of(threat_text)]
+    late = [late[i] for i in rng.permutation(len(late))[:HELD_OUT]]
+    return _pairs(early), _pairs(late)
+
+
+def _pairs(rows: list[tuple[str, int]]) -> Described:
+    return Described([text for text, _ in rows], [group for _, group in rows])
+
+
+def _year(text: Text) -> int:
+    """The year in a CVE's id; 0 for texts that have none, so that they count as early."""
+    return int(text.id[4:8]) if text.id.startswith("CVE-") else 0
+
+
+def _agreement(space: Space, held_out: Described) -> float | None:
+    if not held_out.texts:
+        return None
+    vectors = space.vectors(held_out.texts)
+    return round(stage1.nearest_threat(vectors, space.threats, held_out.groups), 4)
+
+
+# --- stage 2
+
+
+def _stage2(
+    recipe: Recipe, corpus: Corpus, space: Space, seed: int, out: Path, note: OnStep
+) -> stage2.Model:
+    s = recipe.stage2
+    torch.manual_seed(seed)
+    tower: HashedTower | LanguageTower
+    if s.tower == "hashed":
+        tower = HashedTower(s.bits, s.width, s.hidden)
+    elif s.tower == "language-model":
+        tower = LanguageTower(*load_minilm())
+    else:
+        raise UsageError(f"unknown payload tower {s.tower!r}", hint="hashed or language-model")
+    numbers = {t.slug: i for i, t in enumerate(corpus.threats)}
+    anchors = space.threats[[numbers[slug] for slug in corpus.classes]]
+    learned = s.anchors == "learned"
+    if learned:
+        anchors = functional.normalize(torch.randn(len(corpus.classes), DIM), dim=-1)
+    model = stage2.Model(tower, anchors, learned)
+    stage2.train(model, corpus.instances, corpus.train, s, seed, out, note)
+    return model
+
+
+def _calibrated(recipe: Recipe, corpus: Corpus, model: stage2.Model) -> dict[str, Any]:
+    """Thresholds and figures on validation rows."""
+    rows = corpus.valid
+    vectors, logits = stage2.predict(model, corpus.instances, rows.bags)
+    anchors = functional.normalize(model.anchors.detach(), dim=-1)
+    cosines = vectors @ anchors.T
+    if not recipe.stage2.detection:
+        logits = 10 * cosines.amax(1) - 5
+    scores = torch.sigmoid(logits.double()).numpy()
+    benign = rows.labels == BENIGN
+    requests = benign & rows.whole
+    named = rows.labels >= 0
+    right = (cosines.argmax(1).numpy() == rows.labels)[named]
+    own = cosines.numpy()[named, rows.labels[named]]
+    threshold = threshold_at_fpr(scores[requests if requests.any() else benign], recipe.calibration.fpr)
+    return {
+        "threshold": float(threshold),
+        "known": float(unknown_threshold(own[right], lost=recipe.calibration.lost)),
+        "validation": {
+            "n": len(rows.labels),
+            "accuracy": round(float(right.mean()), 4),
+            "detected": round(float((scores[~benign] >= threshold).mean()), 4),
+            "benign_requests": int(requests.sum()),
+            "false_positives": int((scores[requests] >= threshold).sum()),
+            "benign_values": int((benign & ~rows.whole).sum()),
+            "false_positives_values": int((scores[benign & ~rows.whole] >= threshold).sum()),
+        },
+    }
+
+
+def _write(
+    recipe: Recipe, corpus: Corpus, space: Space, model: stage2.Model, card: dict[str, Any], to: Path
+) -> None:
+    benign = [b for b, y in zip(corpus.valid.bags, corpus.valid.labels, strict=True) if y == BENIGN]
+    references = stage2.predict(model, corpus.instances, benign[:REFERENCES])[0].numpy()
+    cves = [t for t in corpus.described if t.kind == "cve"]
+    known = corpora.grouped(cves, corpus.threats)
+    wanted = [t for texts in known.values() for t in texts]
+    wanted = sorted(wanted, key=lambda t: (-_year(t), t.id))[: recipe.index.cves]
+    learned = recipe.stage2.anchors == "learned"
+    classes = [t for t in corpus.threats if t.kind == "class"]
+    if learned:
+        classes = [next(t for t in corpus.threats if t.slug == slug) for slug in corpus.classes]
+    numbers = {t.id: i for i, t in enumerate(corpus.threats)}
+    vectors = space.threats[[numbers[t.id] for t in classes]]
+    if learned:
+        vectors = functional.normalize(model.anchors.detach(), dim=-1)
+    write_bundle(
+        to,
+        recipe,
+        Parts(
+            text=space.tower,
+            payload=model.tower,
+            mean=space.mean,
+            classes=classes,
+            class_vectors=vectors,
+            anchors=model.anchors,
+            benign=references,
+            texts=[*corpus.threats, *wanted],
+            text_vectors=np.concatenate(
+                [space.threats.numpy(), space.vectors([_words(t) for t in wanted]).numpy()]
+            ),
+        ),
+        card,
+    )
+
+
+def _words(text: Text) -> str:
+    return text.body or text.title

@@ -1,0 +1,109 @@
+"""Writing a bundle: every part, its SHA-256, the manifest last, the directory replaced in one step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from torch import Tensor
+
+from ..bundle import FORMAT
+from ..index import Index
+from ..recipe import Recipe
+from ..records import Text
+from . import export
+from .language import LanguageTower
+from .payload import HashedTower
+from .text import TextTower, minilm_files
+
+
+class Parts(NamedTuple):
+    """What a bundle is made of."""
+
+    text: TextTower
+    payload: HashedTower | LanguageTower
+    mean: Tensor  # (384,)
+    classes: list[Text]
+    class_vectors: Tensor  # (C, 384)
+    anchors: Tensor  # (11, 384) what the payload tower was pulled onto
+    benign: NDArray[np.float32]
+    texts: list[Text]  # the index; CVEs are kept as ids and vectors
+    text_vectors: NDArray[np.float32]
+
+
+def write_bundle(to: Path, recipe: Recipe, parts: Parts, card: dict[str, Any]) -> None:
+    """Write a bundle that :func:`dragoman.bundle.load` accepts."""
+    fresh = to.with_name(to.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    export.text_tower(parts.text, fresh / "text.onnx", quantize=recipe.index.quantize)
+    shutil.copy(minilm_files() / "tokenizer.json", fresh / "tokenizer.json")
+    detects = recipe.stage2.detection > 0
+    if isinstance(parts.payload, HashedTower):
+        export.hashed_tower(parts.payload, fresh / "payload.safetensors")
+    else:
+        export.language_tower(parts.payload, parts.anchors, detects, fresh / "payload.onnx")
+    space = {
+        "mean": parts.mean.numpy(),
+        "classes": np.ascontiguousarray(parts.class_vectors.numpy()),
+        "benign": np.ascontiguousarray(parts.benign),
+    }
+    save_file(space, fresh / "space.safetensors")
+    digest = hashlib.sha256((fresh / "text.onnx").read_bytes() + space["mean"].tobytes())
+    _index(parts, digest.hexdigest()).save(fresh / "index")
+    (fresh / "MODEL_CARD.md").write_text(model_card(recipe.name, card), "utf-8")
+    _manifest(fresh, recipe, parts, card, digest.hexdigest())
+    shutil.rmtree(to, ignore_errors=True)
+    fresh.replace(to)
+
+
+def _index(parts: Parts, space: str) -> Index:
+    """Built-in texts whole; CVEs as id, title-less, and vector."""
+    kept = [
+        t if t.kind != "cve" else Text(t.id, t.id, "", t.source, "cve", cwe=t.cwe)
+        for t in parts.texts
+    ]
+    return Index.build(kept, parts.text_vectors, space, storage="int8")
+
+
+def _manifest(
+    folder: Path, recipe: Recipe, parts: Parts, card: dict[str, Any], space: str
+) -> None:
+    s = recipe.stage2
+    files = {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+    data = {
+        "format": FORMAT,
+        "name": recipe.name,
+        "created": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "space": space,
+        "tower": s.tower,
+        "grams": {"bits": s.bits, "chars": s.chars, "tokens": s.tokens, "skeleton": s.skeleton},
+        "threshold": card["threshold"],
+        "known": card["known"],
+        "classes": [
+            {"id": t.id, "slug": t.slug, "title": t.title, "severity": t.severity}
+            for t in parts.classes
+        ],
+        "files": files,
+        "card": card,
+    }
+    (folder / "bundle.json").write_text(json.dumps(data, indent=1), "utf-8")
+
+
+def model_card(name: str, card: dict[str, Any]) -> str:
+    """The card as Markdown: what the trainer knows. Licences and test figures are added by hand."""
+    lines = [f"# Model card: {name}", "", "Written by `dragoman train`.", ""]
+    for key, value in card.items():
+        lines.append(f"- {key}: {json.dumps(value)}")
+    return "\n".join(lines) + "\n"

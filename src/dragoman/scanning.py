@@ -1,0 +1,107 @@
+"""A running scan: findings in the order of their records, at constant memory, on every core if it pays."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .config import Config
+from .errors import SourceError
+from .records import Counts, Finding, Payload, Rejected
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+Source = str | Path | Iterable[str | Path] | Iterable[Payload | Rejected]
+Examined = tuple[list[Finding], int]
+
+_FIRST = 32  # records of the first batch, so that the first finding comes soon
+_ALONE = 2_000  # records read before other processes are worth their start
+_REJECTS_KEPT = 1_000
+
+_engine: Engine | None = None  # the engine of a worker process, inherited by fork
+
+
+class Scan(Iterator[Finding]):
+    """Iterates over findings; ``counts`` is up to date with what has been yielded, final at the end."""
+
+    def __init__(self, engine: Engine, records: Iterable[Payload | Rejected], config: Config) -> None:
+        self.counts = Counts()
+        self._engine, self._config, self._records = engine, config, records
+        self._findings = self._run()
+
+    def __next__(self) -> Finding:
+        return next(self._findings)
+
+    def _run(self) -> Iterator[Finding]:
+        batches = self._batches()
+        for examined in self._examined(batches):
+            found, uncovered = examined
+            self.counts.found += len(found)
+            self.counts.not_covered += uncovered
+            yield from found
+        if not self.counts.parsed:
+            seen = getattr(self._records, "summary", lambda: "no record was given")()
+            raise SourceError(
+                f"nothing could be parsed ({self.counts.rejected} rejected)",
+                hint=f"{seen}\n  name the format with --format",
+            )
+
+    def _batches(self) -> Iterator[list[Payload]]:
+        parsed = self._parsed()
+        size = _FIRST
+        while batch := list(islice(parsed, size)):
+            yield batch
+            size = self._config.scan.batch
+
+    def _parsed(self) -> Iterator[Payload]:
+        for record in self._records:
+            if isinstance(record, Rejected):
+                self.counts.rejected += 1
+                if len(self.counts.rejects) < _REJECTS_KEPT:
+                    self.counts.rejects.append(record)
+                continue
+            self.counts.parsed += 1
+            yield record
+
+    def _examined(self, batches: Iterator[list[Payload]]) -> Iterator[Examined]:
+        workers = self._config.scan.workers or _processors()
+        forks = "fork" in multiprocessing.get_all_start_methods()
+        done = 0
+        for batch in batches:
+            yield self._engine._examine(batch)
+            done += len(batch)
+            if workers > 1 and forks and done >= _ALONE:
+                yield from _in_processes(self._engine, batches, workers)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_processes(
+    engine: Engine, batches: Iterator[list[Payload]], workers: int
+) -> Iterator[Examined]:
+    """Examine batches in forked processes, in order, with a bounded number under way."""
+    global _engine
+    _engine = engine
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        waiting: deque[Future[Examined]] = deque()
+        for batch in batches:
+            waiting.append(pool.submit(_examine, batch))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _examine(batch: list[Payload]) -> Examined:
+    assert _engine is not None  # noqa: S101 (set before the fork)
+    return _engine._examine(batch)
