@@ -17,9 +17,9 @@ demo: $(VENV)/.stamp-run ## install without torch and scan the shipped sample
 
 test: $(VENV)/.stamp-dev ## run all tests, training included, with the coverage gate
 	$(BIN)/python -m pytest --cov=dragoman --cov-report=term:skip-covered $(ARGS)
-	@command -v chromium >/dev/null || { \
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
 	  echo; echo "NOT RUN, for chromium is not on the PATH:"; \
-	  $(BIN)/python -m pytest --collect-only -q -m browser 2>/dev/null | grep :: | sed 's/^/  /'; \
+	  $(BIN)/python -m pytest --collect-only -m browser 2>/dev/null | grep :: | sed 's/^/  /'; \
 	  echo "Install it (Debian, Ubuntu: sudo apt-get install chromium) and run make test again."; }
 
 check: lint types test ## what CI runs

@@ -13,12 +13,15 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from dragoman import __version__
+from dragoman import Engine, __version__
 from dragoman.cli import app
 from dragoman.cli.options import default_intel
+from dragoman.cli.scan import report
+from dragoman.cli.show import failure, progress
+from dragoman.errors import SourceError
 
 ATTACK = "1' UNION SELECT username, password FROM users-- -"
-BENIGN = ["blue running shoes", "42", "2026-03-01", "jane@example.com", "page=2&sort=price"]
+BENIGN = ["blue running shoes", "winter sale", "jane@example.com", "sort=price", "about us"]
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +65,7 @@ def test_help_names_every_command_and_exit_code():
     text = run("--help").stdout
     commands = ["demo", "scan", "explain", "search", "intel", "train", "eval", "bench", "info"]
     assert all(re.search(rf"^  {name} ", text, re.M) for name in commands)
-    assert all(re.search(rf"^    {code} ", text, re.M) for code in (0, 1, 2, 3, 4, 130))
+    assert all(re.search(rf"^    {code} ", text, re.M) for code in (0, 1, 2, 3, 4, 130, 141))
 
 
 def test_help_is_quick():
@@ -104,6 +107,28 @@ def test_where_own_intelligence_is_kept(monkeypatch, platform, environment, tail
     assert default_intel().as_posix().endswith(tail)
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_an_error_is_a_panel_that_evidence_cannot_steer(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    failure(SourceError("bad \x1b[2J[red]", where="a\nb.log:7", hint="mend it"), as_json=False)
+    text = sys.stderr.getvalue()
+    assert "╭─ error" in re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert r"bad \x1b[2J[red]" in text
+    assert r"at a\nb.log:7" in text
+    assert "mend it" in text
+
+
+def test_on_a_terminal_training_shows_a_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress() as on_step:
+        on_step("stage 1", 2, 4, 0.5)
+    assert "stage 1 2/4 loss 0.5000" in sys.stderr.getvalue()
+
+
 # -- scan --------------------------------------------------------------------------------------
 
 
@@ -131,6 +156,13 @@ def test_scan_json_is_one_finding_a_line_and_counts_go_to_stderr(values):
 def test_scan_reads_standard_input(values):
     done = run("scan", "-", "--format", "lines", "--json", stdin=ATTACK + "\n")
     assert json.loads(done.stdout)["where"]["path"] == "-"
+
+
+def test_on_a_terminal_a_scan_shows_how_far_it_is(values, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    engine = Engine.load()
+    report(engine, (scan := engine.scan(values, format="lines")), scan.counts, source=values)
+    assert "6 records" in sys.stderr.getvalue()
 
 
 def test_scan_csv_to_stdout_and_to_a_file_agree(values, tmp_path):
@@ -250,11 +282,17 @@ def test_the_first_finding_of_a_small_file_comes_quickly(values):
     assert best < 1.5
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals and pipes as POSIX has them")
-def test_a_closed_pipe_ends_the_scan_quietly(tmp_path):
+@pytest.fixture
+def endless(tmp_path):
+    """A scan whose findings do not fit into a pipe: it runs until somebody reads them."""
     path = tmp_path / "many.txt"
-    path.write_text((ATTACK + "\n") * 3000, "utf-8")
-    with dragoman("scan", str(path), "--format", "lines", "--json") as process:
+    path.write_text((ATTACK + "\n") * 4000, "utf-8")
+    return ["scan", str(path), "--format", "lines", "--json", "--threshold", "0"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals and pipes as POSIX has them")
+def test_a_closed_pipe_ends_the_scan_quietly(endless):
+    with dragoman(*endless) as process:
         process.stdout.readline()
         process.stdout.close()
         assert "Traceback" not in process.stderr.read()
@@ -262,16 +300,14 @@ def test_a_closed_pipe_ends_the_scan_quietly(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals and pipes as POSIX has them")
-def test_interrupt_is_exit_130():
-    with dragoman("scan", "-", "--format", "lines", "--json") as process:
-        process.stdin.write((ATTACK + "\n") * 2000)
-        process.stdin.flush()
+def test_interrupt_says_what_was_seen_and_is_exit_130(endless):
+    with dragoman(*endless, start_new_session=True) as process:
         process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        process.stdin.close()
-        process.stdout.read()
-        assert "Traceback" not in process.stderr.read()
-        assert process.wait(30) == 130
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it too
+        _, errors = process.communicate(timeout=30)
+        assert "Traceback" not in errors
+        assert figures(errors)[0] >= 1
+        assert process.returncode == 130
 
 
 # -- the other commands ------------------------------------------------------------------------
@@ -330,24 +366,31 @@ def test_search():
     assert "Score" in run("search", "cross-site scripting").stdout
 
 
-OWN = """# Prompt injection
+OWN = """# Theft of cloud credentials
 
-A request carries instructions meant for a language model behind the application, so that it
-ignores its rules, reveals its hidden instructions or calls a tool for the sender.
+A field that takes an address is pointed at the metadata service of the cloud, so that the server
+fetches its own access keys and shows them to the sender.
+
+- latest/meta-data/iam/security-credentials in a field that takes an address
 """
 
 
 def test_own_class_is_added_listed_and_removed(tmp_path):
-    (tmp_path / "prompt-injection.md").write_text(OWN, "utf-8")
+    (tmp_path / "cloud-credential-theft.md").write_text(OWN, "utf-8")
     added = json.loads(
-        run("intel", "add", "--class", tmp_path / "prompt-injection.md", "--json").stdout
+        run("intel", "add", "--class", tmp_path / "cloud-credential-theft.md", "--json").stdout
     )
-    assert [text["kind"] for text in added] == ["class"]
-    assert json.loads(run("intel", "list", "--json").stdout)[0]["id"] == added[0]["id"]
-    assert "Prompt injection" in run("intel", "list").stdout
-    hits = json.loads(run("search", "instructions for a language model", "--json").stdout)
-    assert added[0]["id"] in [hit["id"] for hit in hits]
-    assert "1 removed" in run("intel", "remove", added[0]["id"]).stdout
+    assert [text["id"] for text in added] == ["class:cloud-credential-theft"]
+    assert (
+        "1 added" in run("intel", "add", "--class", tmp_path / "cloud-credential-theft.md").stdout
+    )
+    assert [text["kind"] for text in json.loads(run("intel", "list", "--json").stdout)] == ["class"]
+    assert "Theft of cloud credentials" in run("intel", "list").stdout
+    hits = json.loads(run("search", "access keys read from the metadata service", "--json").stdout)
+    assert "class:cloud-credential-theft" in [hit["id"] for hit in hits]
+    explained = json.loads(run("explain", ATTACK, "--json").stdout)
+    assert "class:cloud-credential-theft" in [hit["id"] for hit in explained["classes"]]
+    assert "1 removed" in run("intel", "remove", "class:cloud-credential-theft").stdout
     assert json.loads(run("intel", "list", "--json").stdout) == []
 
 
@@ -362,15 +405,23 @@ def test_eval_payloads_writes_the_documented_figures(tmp_path):
     ] + [{"id": "a", "payload": ATTACK, "kind": "value", "label": "sql-injection"}]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     out = json.loads(run("eval", "payloads", tmp_path / "rows.jsonl", "--json", "-").stdout)
-    assert list(out) == [
-        "task", "n", "bundle", "classification", "detection", "retrieval", "speed",
-    ]  # fmt: skip
+    documented = {"task", "n", "bundle", "classification", "detection", "retrieval", "speed"}
+    assert documented <= out.keys()
     assert (out["task"], out["n"]) == ("payloads", 6)
     assert (out["detection"]["n_benign"], out["detection"]["n_attack"]) == (5, 1)
     assert out["retrieval"] is None
     text = run("eval", "payloads", tmp_path / "rows.jsonl", "--json", tmp_path / "out.json").stdout
     assert "balanced_accuracy" in text
     assert json.loads((tmp_path / "out.json").read_text("utf-8"))["n"] == 6
+
+
+def test_bench_payloads(tmp_path):
+    args = ["--requests", 200, "--repeats", 1, "--cores", 1, "--no-peer"]
+    text = run("bench", "payloads", *args, "--json", tmp_path / "out.json").stdout
+    assert "first finding of a small file" in text
+    out = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert out["requests"] == 200
+    assert out["requests_per_s"]["varied"]["median"] > 0
 
 
 def test_info_says_what_is_loaded():

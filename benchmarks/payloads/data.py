@@ -30,7 +30,6 @@ from __future__ import annotations
 import argparse
 import base64
 import gzip
-import hashlib
 import json
 import random
 import re
@@ -40,8 +39,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from fill import fill, host_name, vary
-from label import BY_CWE, BY_TAG, CLASSES, SHOWS, decoded, fold_key, label_of, text_of
+from fill import fill, vary
+from label import BY_CWE, BY_TAG, CLASSES, fold_key, label_of, share, text_of
+from lists import ATTACK_LIKE, entry
 
 Row = dict[str, Any]
 
@@ -80,11 +80,6 @@ def _row(
         row["payload_b64"] = base64.b64encode(data).decode("ascii")
     row |= {"kind": kind, "label": label, "source": source}
     return row | {key: value for key, value in more.items() if value not in (None, [], "")}
-
-
-def _share(text: str) -> float:
-    """A hash of ``text`` as a number in [0, 1): the same on every machine."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
 
 
 def _lines(path: Path) -> Iterator[Row]:
@@ -127,125 +122,9 @@ def _nuclei(path: Path) -> Iterator[Row]:
             ) | {"_key": key}  # fmt: skip
 
 
-_LISTS = {
-    "CRLF Injection": "crlf-injection",
-    "Command Injection": "command-injection",
-    "Directory Traversal": "path-traversal",
-    "File Inclusion": "path-traversal",
-    "NoSQL Injection": "attack",
-    "Open Redirect": "open-redirect",
-    "SQL Injection": "sql-injection",
-    "Server Side Include Injection": "code-injection",
-    "XSS Injection": "cross-site-scripting",
-    "XXE Injection": "xml-external-entity",
-    "http-protocol": "crlf-injection",
-    "html_js_fuzz": "cross-site-scripting",
-    "lfi": "path-traversal",
-    "os-cmd-execution": "command-injection",
-    "redirect": "open-redirect",
-    "rfi": "path-traversal",
-    "server-side-include": "code-injection",
-    "sql-injection": "sql-injection",
-    "xml": "xml-external-entity",
-    "xss": "cross-site-scripting",
-    "SQL": "sql-injection",
-    "XSS": "cross-site-scripting",
-    "SHELL": "command-injection",
-    "LEGAL": "benign",
-}
-_JUNK_FILES = re.compile(
-    r"event[_-](?:handlers|attributes)|/Commands-|html_(?:tags|attributes)|javascript_events|js_inject|quotation"
-    r"|Web-files|php-filter-iconv|shell-operators|http-protocol/(?!crlf)|jsonp_endpoint|known-uri"
-)
-_SLOTS = {
-    "{FILE}": ("etc/passwd", "windows/win.ini", "etc/shadow", "boot.ini", "WEB-INF/web.xml"),
-    "{cmd}": ("id", "cat /etc/passwd", "whoami", "ping -c 3 127.0.0.1", "uname -a", "sleep 5"),
-    "__TIME__": ("5", "10", "15"),
-    "0:0:X'": ("0:0:5'", "0:0:10'"),
-}  # fmt: skip
-_NOT_LEGAL = re.compile(
-    r"\||`|\$\{|@@|\bchar\(|chr\(|_sql_|acunetix|boot\.ini|ping.*127|/bin/|<script|\.\./|%3cscript|/etc/|sleep\(",
-    re.I,
-)
-
-
-def _list_value(record: Row) -> tuple[str, str, str] | None:
-    """(payload, kind, label) of one entry of a payload list, or ``None`` for junk."""
-    label = _LISTS.get(record["cls"] or "")
-    name, value = record.get("file") or "", record["payload"]
-    if label is None or _JUNK_FILES.search(name) or not value.strip():
-        return None
-    if label == "benign":
-        return None if _NOT_LEGAL.search(value) else (value, "value", label)
-    value = re.sub(r"^Exploit String: ", "", value)
-    if (
-        re.match(r"# |Exploit [DN]", value)
-        or len(value) < 4
-        or (len(value) > 60 and len(set(value)) < 3)
-    ):
-        return None
-    if "dotdotpwn" in name and _share(value) > 0.12:  # eleven thousand spellings of one idea
-        return None
-    rng = random.Random(value)
-    if record["cls"] == "SHELL":
-        value = value.replace("file'", rng.choice(_SLOTS["{FILE}"])).removesuffix("'")
-    for slot, choices in _SLOTS.items():
-        value = value.replace(slot, rng.choice(choices))
-    value = value.replace(
-        "XXpathXX", f"http://{host_name(rng)}/{rng.choice(('x', 'shell', 'cmd', 'r57'))}.txt"
-    )
-    value = value.replace("{target}", host_name(rng))
-    text = decoded(value)
-    if label == "attack":
-        return value, "value", label
-    shown = [slug for slug, pattern in SHOWS.items() if pattern.search(text)]
-    label = _relabel(label, shown, text)
-    if label not in shown or (
-        label == "cross-site-scripting" and not re.search(r"[<>(=:&%\\`]", value)
-    ):
-        return None
-    if re.match(r"/\S*\?\S*=|/\S*%0a", value, re.I) and label in (
-        "open-redirect",
-        "path-traversal",
-        "crlf-injection",
-    ):
-        return (
-            f"GET {value.replace(' ', '%20')} HTTP/1.1\r\nHost: {host_name(rng)}\r\n\r\n",
-            "http",
-            label,
-        )
-    return value, "value", label
-
-
-def _relabel(label: str, shown: list[str], text: str) -> str:
-    """Move an entry that lies in the wrong list; an empty string drops it."""
-    if label == "command-injection":
-        if re.search(r"\.\.[/\\]|[%?.]c[01]%|2e%|boot\.ini|php://|web-inf", text) and not re.search(
-            r"[;|&`]", text
-        ):
-            return "path-traversal"
-        if re.search(r"phpinfo|<\?|<%|<!--#|eval\(|kernel\.|\$\{@|@\{", text):
-            return "code-injection"
-        return "" if "<svg" in text else label
-    if label == "open-redirect" and re.search(r"javascript|data:|alert|<", text):
-        return ""
-    if label == "cross-site-scripting" and re.search(
-        r"<!--#exec|<\?\s*(?:php|echo)|/etc/passwd|union.*select", text
-    ):
-        return ""
-    if (
-        label == "sql-injection"
-        and "xp_cmdshell" not in text
-        and "cross-site-scripting" in shown
-        and "<script" in text
-    ):
-        return ""
-    return label
-
-
 def _lists(path: Path) -> Iterator[Row]:
     for number, record in enumerate(_lines(path)):
-        found = None if record["src"] == "fwaf_bad" else _list_value(record)
+        found = None if record["src"] == "fwaf_bad" else entry(record)
         if found:
             payload, kind, label = found
             yield _row(record["src"], number, payload, kind, label)
@@ -296,7 +175,7 @@ def _apache(path: Path) -> Iterator[Row]:
     with gzip.open(path, "rt", encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file):
             match = _COMBINED.match(line)
-            if not match or _NOT_LEGAL.search(
+            if not match or ATTACK_LIKE.search(
                 unquote_to_bytes(match[2]).decode("utf-8", "replace")
             ):
                 continue
@@ -317,12 +196,12 @@ def _split(row: Row) -> str:
     source = row["source"]
     if source in ("httpparams", "csic"):
         return f"test_{source}"
-    share = _share(row.get("group") or row["_key"])
+    place = share(row.get("group") or row["_key"])
     if source in ("blazehttp", "apache_access"):
-        return "train" if share < 0.7 else "valid" if share < 0.85 else "test_benign_hosts"
+        return "train" if place < 0.7 else "valid" if place < 0.85 else "test_benign_hosts"
     if row.get("year", 0) >= 2022:
         return "test_later"
-    return "valid" if share < (0.15 if source == "nuclei_pairs" else 0.1) else "train"
+    return "valid" if place < (0.15 if source == "nuclei_pairs" else 0.1) else "train"
 
 
 def build(data: Path, counts: Counter[str] | None = None) -> dict[str, list[Row]]:

@@ -6,6 +6,7 @@ Class slugs and their CWE ids are the contract's; child ids follow the CWE resea
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import re
 from typing import Any
@@ -214,3 +215,8 @@ def label_of(
     if shown:
         return "attack"
     return allowed[0] if len(allowed) == 1 else None
+
+
+def share(text: str) -> float:
+    """A hash of ``text`` as a number in [0, 1): the same on every machine."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56

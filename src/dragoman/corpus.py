@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,9 @@ from .records import Field, Labelled, Payload, Rejected, Text, Where
 from .sources.labelled import read_labelled
 from .synth.grammar import generate
 from .synth.mutate import mutate
-from .synth.request import wrap
+from .synth.request import embed
 
 BENIGN, ATTACK = -1, -2  # labels beside the class numbers
-_PLACES = ("query", "form", "json")
 
 Ints = NDArray[np.int64]
 
@@ -150,7 +149,7 @@ def _described(data: Path, limit: int | None, counts: dict[str, int]) -> list[Te
 
 
 def generate_rows(settings: Grammar, seed: int) -> list[Labelled]:
-    """Attacks of the benchmark classes and hard benign values, half of them in whole requests.
+    """Attacks of the benchmark classes and hard benign values, a share of them in whole requests.
 
     Attacks and benign values go through the same request builder, so the context tells nothing.
     """
@@ -159,16 +158,13 @@ def generate_rows(settings: Grammar, seed: int) -> list[Labelled]:
         count = settings.benign if slug == "benign" else settings.per_class
         rng = random.Random(f"{slug}/{seed}")
         for i, sample in enumerate(generate(slug, count, seed)):
-            value = sample.payload
-            if slug != "benign" and rng.random() < settings.mutated:
-                value = mutate(value, slug, rng)
-            whole = value.split(b" ", 1)[0] in (b"GET", b"POST", b"PUT", b"MOVE", b"DELETE")
-            if not whole and rng.random() < settings.wrapped:
-                place = rng.choice(sample.where or _PLACES)
-                param = rng.choice(sample.params) if sample.params else None
-                value, whole = wrap(value, rng, where=place, param=param), True
-            name = f"synth/{slug}/{i}"
-            payload = Payload(name, value, "http" if whole else "value", Where("synth"))
+            if slug != "benign" and sample.kind == "value" and rng.random() < settings.mutated:
+                sample = replace(sample, payload=mutate(sample.payload, slug, rng))
+            whole = sample.kind == "http" or rng.random() < settings.wrapped
+            data = embed(sample, rng) if whole else sample.payload
+            payload = Payload(
+                f"synth/{slug}/{i}", data, "http" if whole else "value", Where("synth")
+            )
             rows.append(Labelled(payload, slug, group=sample.template))
     return rows
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.sources.build import host_text, request, split_url, utc
@@ -35,6 +35,7 @@ def test_times_of_the_known_kinds_are_utc(logged: object, want: str | None) -> N
     assert utc(logged) == want
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.floats() | st.integers() | st.datetimes())
 def test_any_other_time_is_none(value: object) -> None:
     found = utc(value)

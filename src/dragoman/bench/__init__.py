@@ -124,7 +124,7 @@ def render(report: dict[str, Any]) -> list[tuple[str, str]]:
 
     rates, latency = report["requests_per_s"], report["latency_ms"]
     first, facts, peer = report["first_finding_s"], report["machine"], report["peer"]
-    used = facts["cores_used"]
+    used, memory = facts["cores_used"], report["peak_rss_mb"]
     if peer["requests_per_s"]:
         against = f"{rate(peer['requests_per_s'])}; Dragoman is {peer['ratio']:.2f} x as fast"
     else:
@@ -134,7 +134,7 @@ def render(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("requests/s, every value unique", rate(rates["unique"])),
         ("requests/s, one process", rate(rates["one_process"])),
         ("one request, ms", f"p50 {latency['p50']:.2f}, p99 {latency['p99']:.2f}"),
-        ("peak memory, all processes", f"{report['peak_rss_mb']:,.0f} MB"),
+        ("peak memory, all processes", f"{memory:,.0f} MB" if memory else "the command failed"),
         ("first finding of a small file", f"{first['median']:.2f} s" if first else "no finding"),
         (f"{peer['name']}, requests/s", against),
         ("runs", f"{report['repeats']} x {report['requests']:,} requests"),

@@ -28,7 +28,8 @@ Exit codes:
   2    wrong use
   3    input unreadable, or nothing in it could be parsed
   4    bundle or intelligence unusable
-  130  interrupted"""
+  130  interrupted
+  141  the reader of the output closed it"""
 
 
 class Commands(TyperGroup):
@@ -36,10 +37,16 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
         except DragomanError as err:
             failure(err, as_json=setup(ctx).json_errors)
             raise typer.Exit(err.exit_code) from err
+        except BrokenPipeError as err:  # the reader has had enough: end as SIGPIPE would
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from err
 
 
 app = typer.Typer(
@@ -83,10 +90,5 @@ app.command()(info)
 
 
 def main() -> None:
-    """Run the command; a reader that closes the pipe early ends it quietly, as with SIGPIPE."""
-    try:
-        app(prog_name="dragoman")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    """Run the command named on the command line."""
+    app(prog_name="dragoman")

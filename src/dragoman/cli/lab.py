@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json as jsonlib
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +48,9 @@ def train(
             f"training needs {err.name}, which is not installed",
             hint="pip install 'dragoman[train]'",
         ) from err
-    show.pairs(run(recipe, data, out, seed=seed, resume=resume, limit=limit))
+    with show.progress() as on_step:
+        figures = run(recipe, data, out, seed=seed, resume=resume, limit=limit, on_step=on_step)
+    show.pairs(figures)
 
 
 @evaluate.command("payloads")
@@ -63,15 +65,52 @@ def evaluate_payloads(
     config: ConfigFile = None,
 ) -> None:
     """Classification, detection, retrieval and speed on labelled payloads."""
-    _result(options.engine(ctx, bundle, intel, config).evaluate(files), out)
-
-
-def _result(figures: dict[str, Any], out: Path | None) -> None:
-    """Print the figures; with ``--json`` write them too, or print them as JSON alone."""
     from . import show
 
-    if out:
-        with options.output(out) as file:
-            file.write(jsonlib.dumps(figures, indent=2) + "\n")
+    figures = options.engine(ctx, bundle, intel, config).evaluate(files)
+    _write(figures, out)
     if str(out) != "-":
         show.pairs(figures)
+
+
+@bench.command("payloads")
+def bench_payloads(
+    ctx: typer.Context,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILES...]", help="Requests to repeat. Default: the sample."),
+    ] = None,
+    requests: Annotated[int, typer.Option("--requests", min=100, help="Of one run.")] = 20_000,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Runs of each kind.")] = 3,
+    cores: Annotated[int, typer.Option("--cores", min=1, help="Processor cores used.")] = 2,
+    peer: Annotated[
+        bool, typer.Option("--peer/--no-peer", help="Measure TF-IDF with scikit-learn too.")
+    ] = True,
+    out: Out = None,
+    bundle: Bundle = None,
+    intel: Intel = None,
+) -> None:
+    """Requests a second, latency, memory and time to the first finding."""
+    from .. import bench as benchmark
+    from ..engine import Engine
+    from . import show
+
+    where, own = options.places(ctx, bundle, intel)
+    figures = benchmark.payloads(
+        lambda config: Engine.load(where, intel=own, config=config),
+        files or None,
+        requests=requests,
+        repeats=repeats,
+        cores=cores,
+        peer=peer,
+        options=[*(["--bundle", str(where)] if where else []), "--intel", str(own)],
+    )
+    _write(figures, out)
+    if str(out) != "-":
+        show.pairs(dict(benchmark.render(figures)))
+
+
+def _write(figures: dict[str, Any], out: Path | None) -> None:
+    if out:
+        with options.output(out) as file:
+            file.write(json.dumps(figures, indent=2) + "\n")

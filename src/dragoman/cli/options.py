@@ -80,13 +80,18 @@ def engine(
     *,
     threshold: float | None = None,
 ) -> Engine:
-    """Load the engine; an option after the command's name wins over the same one before it."""
-    said, chosen = setup(ctx), settings(ctx, config, threshold)
+    """The engine; an option after the command's name wins over the same one before it."""
+    where, own = places(ctx, bundle, intel)
+    chosen = settings(ctx, config, threshold)
     from ..engine import Engine
 
-    return Engine.load(
-        bundle or said.bundle, intel=intel or said.intel or default_intel(), config=chosen
-    )
+    return Engine.load(where, intel=own, config=chosen)
+
+
+def places(ctx: typer.Context, bundle: Path | None, intel: Path | None) -> tuple[Path | None, Path]:
+    """The directories of the bundle (None: the shipped one) and of the user's intelligence."""
+    said = setup(ctx)
+    return bundle or said.bundle, intel or said.intel or default_intel()
 
 
 def default_intel() -> Path:

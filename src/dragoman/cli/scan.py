@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DragomanError, SourceError, UsageError
+from ..errors import SourceError, UsageError
 from ..records import Counts, Finding
 from . import options
 from .options import Bundle, ConfigFile, Intel, Json
@@ -75,26 +75,22 @@ def scan(
     engine = options.engine(ctx, bundle, intel, config, threshold=threshold)
     found = engine.scan(paths, format=format, column=column, strict=strict)
     to_stdout = json or str(csv) == "-"
-    counts = report(
-        engine,
-        found,
-        found.counts,
-        source=", ".join(paths),
-        jsonl=Path("-") if json else None,
-        csv=csv,
-        html=html,
-        limit=0 if to_stdout else limit_rows,
-        to_stdout=to_stdout,
-    )
-    if rejects:
-        _write_rejects(counts, rejects)
-    if not counts.parsed:
-        raise SourceError(
-            "nothing could be parsed",
-            where=", ".join(paths),
-            hint="the formats are listed in docs/formats.md; --format names one of them",
+    try:
+        report(
+            engine,
+            found,
+            found.counts,
+            source=", ".join(paths),
+            jsonl=Path("-") if json else None,
+            csv=csv,
+            html=html,
+            limit=0 if to_stdout else limit_rows,
+            to_stdout=to_stdout,
         )
-    if fail_on_finding and counts.found:
+    finally:
+        if rejects:
+            _write_rejects(found.counts, rejects)
+    if fail_on_finding and found.counts.found:
         raise typer.Exit(1)
 
 
@@ -140,11 +136,12 @@ def report(
     html: Path | None = None,
     limit: int = 50,
     to_stdout: bool = False,
-) -> Counts:
+) -> None:
     """Send each finding, as it is found, to every output asked for; then print the table.
 
     The table goes to standard error when ``to_stdout`` says that findings go to standard output.
-    What was seen is printed even when the scan ends early; the reason is raised after that.
+    What was seen is printed even when the scan ends early; the reason is raised after that, and
+    the page is not written.
     """
     from ..report.rows import table, tee_csv, tee_jsonl
     from .show import stderr, stdout
@@ -159,12 +156,9 @@ def report(
             stream = tee_jsonl(stream, files.enter_context(options.output(jsonl)))
         ended: list[BaseException] = []
         stream = _watched(stream, counts, shown=not (to_stdout and sys.stdout.isatty()))
-        table(
-            _held(stream, counts, ended), counts, (stderr if to_stdout else stdout)(), limit=limit
-        )
+        table(_held(stream, ended), counts, (stderr if to_stdout else stdout)(), limit=limit)
     if ended:
         raise ended[0]
-    return counts
 
 
 def _tee_html(
@@ -184,15 +178,11 @@ def _tee_html(
     return tee_html(findings, counts, meta, path)
 
 
-def _held(
-    findings: Iterable[Finding], counts: Counts, ended: list[BaseException]
-) -> Iterator[Finding]:
-    """End quietly where the scan is stopped after its first record, and keep the reason."""
+def _held(findings: Iterable[Finding], ended: list[BaseException]) -> Iterator[Finding]:
+    """End quietly where the scan was stopped, and keep the reason."""
     try:
         yield from findings
-    except (DragomanError, KeyboardInterrupt) as err:
-        if not counts.parsed and not counts.rejected:
-            raise
+    except (SourceError, KeyboardInterrupt) as err:
         ended.append(err)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DragomanError
@@ -11,10 +12,14 @@ from ..records import Explanation, Hit, Reading, Text
 from ..report.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rich.console import Console
+    from rich.progress import TaskID
     from rich.table import Table
+
+
+_CLASSES = 10  # classes listed by ``explain``; ``--json`` has them all
 
 
 def stdout() -> Console:
@@ -39,17 +44,18 @@ def failure(err: DragomanError, *, as_json: bool) -> None:
     if as_json:
         said = {"error": err.what, "where": err.where, "hint": err.hint, "exit": err.exit_code}
         print(json.dumps(said), file=sys.stderr)
-    elif sys.stderr.isatty():
+        return
+    what, where = visible(err.what), visible(err.where or "")
+    hint = [visible(line) for line in (err.hint or "").splitlines()]
+    if sys.stderr.isatty():
         from rich.panel import Panel
         from rich.text import Text
 
-        body = [visible(err.what), err.where and f"at {visible(err.where)}", err.hint]
-        text = Text("\n".join(part for part in body if part))
+        text = Text("\n".join([what, *([f"at {where}"] if where else []), *hint]))
         stderr().print(Panel(text, title="error", title_align="left", border_style="red"))
     else:
-        where = f"{visible(err.where)}: " if err.where else ""
-        hint = f"\n  {err.hint}" if err.hint else ""
-        print(f"error: {where}{visible(err.what)}{hint}", file=sys.stderr)
+        head = f"error: {where}: {what}" if where else f"error: {what}"
+        print("\n  ".join([head, *map(str.strip, hint)]), file=sys.stderr)
 
 
 def explanation(found: Explanation) -> None:
@@ -70,7 +76,7 @@ def explanation(found: Explanation) -> None:
             soft_wrap=True,
         )
     console.print(_fields(found.readings))
-    console.print(hits(found.classes, "Threat class"))
+    console.print(hits(found.classes[:_CLASSES], "Threat class"))
     console.print(hits(found.nearest, "Nearest intelligence"))
 
 
@@ -111,6 +117,27 @@ def pairs(values: Mapping[str, Any], indent: int = 0) -> None:
         if isinstance(value, list | tuple):
             value = ", ".join(map(_figure, value))
         console.print(f"{head}: {_figure(value)}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int, float], None] | None]:
+    """A bar for each stage of a training run, on standard error; None where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=stderr()) as bars:
+        known: dict[str, TaskID] = {}
+
+        def on_step(stage: str, step: int, total: int, loss: float) -> None:
+            if stage not in known:
+                known[stage] = bars.add_task(stage)
+            said = f"{stage} {step:,}/{total:,} loss {loss:.4f}"
+            bars.update(known[stage], completed=step, total=total, description=said)
+
+        yield on_step
 
 
 def _figure(value: Any) -> str:

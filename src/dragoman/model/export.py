@@ -82,7 +82,7 @@ def _quantize(path: Path) -> None:
 
 def hashed_tower(tower: HashedTower, path: Path) -> None:
     """Write a hashed tower: its table as int8 with one scale a column, the rest as float32."""
-    table = tower.table.weight.detach().numpy()
+    table = tower.table.detach().numpy()
     # A few large rows would cost all others their precision: clip at the 99.99th percentile.
     scale = np.quantile(np.abs(table), 0.9999, axis=0) / 127
     parts: dict[str, NDArray[np.generic]] = {

@@ -7,9 +7,10 @@ learning, Ilse et al. 2018), so that the field that carries the attack decides.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from .text import DIM
@@ -24,23 +25,43 @@ class Pooled(NamedTuple):
     each_logit: Tensor  # (I,)
 
 
+class Counted(NamedTuple):
+    """Features of I instances: ``rows`` (U,) of the table in use, ``counts`` (I, U) how often."""
+
+    rows: Tensor
+    counts: csr_array
+
+
+class _Sum(torch.autograd.Function):
+    """counts @ table[rows], with a gradient for those rows only; several times EmbeddingBag's speed."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, bags: Counted) -> Tensor:
+        ctx.bags, ctx.shape = bags, table.shape
+        return torch.from_numpy(bags.counts @ table[bags.rows].numpy())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        values = torch.from_numpy(ctx.bags.counts.T @ grad.numpy())
+        rows = ctx.bags.rows.unsqueeze(0)
+        return torch.sparse_coo_tensor(rows, values, ctx.shape, is_coalesced=True), None
+
+
 class HashedTower(nn.Module):
-    """Feature ids of instances -> vectors (I, 384) in the text space and attack logits (I,)."""
+    """Counted features of instances -> vectors (I, 384) in the text space and attack logits (I,)."""
 
     def __init__(self, bits: int = 17, width: int = 96, hidden: int = 256, drop: float = 0.2) -> None:
         super().__init__()
-        self.table = nn.EmbeddingBag(1 << bits, width, mode="sum", sparse=True)
-        nn.init.normal_(self.table.weight, std=0.1)
+        self.table = nn.Parameter(0.1 * torch.randn(1 << bits, width))
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, hidden)
         self.drop = nn.Dropout(drop)
         self.out = nn.Linear(hidden, DIM)
         self.attack = nn.Linear(hidden, 1)
 
-    def forward(self, ids: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-        """``ids`` (n,), ``offsets`` (I,): the start of each instance's ids."""
-        hidden = self.norm(self.table(ids, offsets))
-        hidden = self.drop(nn.functional.gelu(self.hidden(hidden)))
+    def forward(self, bags: Counted) -> tuple[Tensor, Tensor]:
+        summed: Tensor = _Sum.apply(self.table, bags)  # type: ignore[no-untyped-call]
+        hidden = self.drop(nn.functional.gelu(self.hidden(self.norm(summed))))
         return self.out(hidden), self.attack(hidden).squeeze(-1)
 
 

@@ -8,11 +8,12 @@ an attack logit learnt against benign traffic.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,11 +22,12 @@ from ..recipe import Stage2
 from . import checkpoint
 from .language import LanguageTower
 from .loss import anchor_softmax, squared_distance
-from .payload import HashedTower, Pooled, pool
+from .payload import Counted, HashedTower, Pooled, pool
 from .stage1 import OnStep
 
 EVERY = 200
 BATCH = 512  # records read at once when predicting
+MANY = 300  # features read of one instance in a training step
 UNNAMED = 8  # attacks of no class in a batch
 
 
@@ -45,7 +47,7 @@ class Model(nn.Module):
 class Batch(NamedTuple):
     """The tower's inputs for the distinct instances of some records, and who owns which."""
 
-    inputs: tuple[Tensor, Tensor]
+    inputs: tuple[Any, ...]
     instance: Tensor  # (I,) rows of the tower's output
     owner: Tensor  # (I,) record of each
 
@@ -75,20 +77,25 @@ class Drawer:
 def hashed_batch(
     instances: Instances, bags: list[NDArray[np.int64]], drop: float, rng: np.random.Generator | None
 ) -> Batch:
-    """Features of the distinct instances of ``bags``, a share ``drop`` of them left out."""
+    """Features of the distinct instances of ``bags``.
+
+    With ``rng``, a share ``drop`` of each instance's features is left out, more if it has many.
+    """
     numbers, inverse = np.unique(np.concatenate(bags), return_inverse=True)
     starts = instances.offsets[numbers]
     sizes = instances.offsets[numbers + 1] - starts
     ends = np.cumsum(sizes)
     at = np.arange(sizes.sum()) + np.repeat(starts - (ends - sizes), sizes)
-    ids = instances.ids[at].astype(np.int64)
-    if rng is not None and drop:
-        kept = rng.random(len(ids)) >= drop
-        owner = np.repeat(np.arange(len(numbers)), sizes)
-        ids, sizes = ids[kept], np.bincount(owner[kept], minlength=len(numbers))
-    offsets = np.cumsum(sizes) - sizes
+    owner = np.repeat(np.arange(len(numbers)), sizes)
+    if rng is not None:
+        share = np.minimum(1 - drop, MANY / sizes.clip(1))
+        kept = rng.random(len(at)) < share[owner]
+        at, owner = at[kept], owner[kept]
+    rows, column = np.unique(instances.ids[at], return_inverse=True)
+    ones = np.ones(len(at), np.float32)
+    counts = csr_array((ones, (owner, column.reshape(-1))), shape=(len(numbers), len(rows)))
     return Batch(
-        (torch.from_numpy(ids), torch.from_numpy(offsets)),
+        (Counted(torch.from_numpy(rows.astype(np.int64)), counts),),
         torch.from_numpy(inverse.reshape(-1)),
         _owners(bags),
     )
@@ -165,11 +172,11 @@ def _loss(pooled: Pooled, anchors: Tensor, labels: Tensor, settings: Stage2) -> 
 
 
 def _optimizers(model: Model, settings: Stage2) -> list[torch.optim.Optimizer]:
-    table = [p for n, p in model.named_parameters() if n.endswith("table.weight")]
+    table = [p for n, p in model.named_parameters() if n.endswith("table")]
     dense = [
         p
         for n, p in model.named_parameters()
-        if not n.endswith("table.weight") and p.requires_grad
+        if not n.endswith("table") and p.requires_grad
     ]
     out: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(dense, lr=settings.rate, weight_decay=1e-2)

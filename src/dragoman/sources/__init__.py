@@ -18,10 +18,10 @@ from ..config import Limits
 from ..errors import SourceError, UsageError
 from ..records import Payload, Rejected, Where
 from . import access, csv, har, http, jsonl, lines, modsec, parquet
-from .files import Paths, open_streams
+from ..opening.files import Paths, open_streams
 from .labelled import read_labelled
 from .sniff import sniff
-from .stream import RAW, Stream
+from ..opening.stream import RAW, Stream
 
 Reader = Callable[[Stream, str | None], Iterator[Payload | Rejected]]
 
@@ -153,6 +153,7 @@ def _strict(records: Iterator[Payload | Rejected]) -> Iterator[Payload | Rejecte
 
 __all__ = [
     "READERS",
+    "Paths",
     "Reader",
     "Seen",
     "Source",

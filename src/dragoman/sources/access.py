@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from ..records import Payload, Rejected, Where
 from .build import host_text, request, split_url, utc
 from .http import looks_like_request
-from .jsonio import Row, rows, text_bytes
-from .stream import BOM, RAW, Line, Stream, too_long
+from ..opening.jsonio import Row, rows, text_bytes
+from ..opening.stream import BOM, RAW, Line, Stream, too_long
 
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[\"\\bnrtvf])")
 _PLAIN = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b"f": b"\f"}
@@ -109,7 +109,7 @@ def _quoted(rest: bytes) -> list[bytes] | None:
     if b"\\" in rest:  # an escaped quote ends nothing
         masked = rest.replace(b"\\\\", b"..").replace(b'\\"', b"..")
     end = masked.find(b'"', 1)
-    if not _STATUS.match(masked, end) if end > 0 else True:  # a quote left unescaped
+    if end < 0 or not _STATUS.match(masked, end):  # a quote left unescaped
         found = _STATUS.search(masked)
         if found is None:
             return None

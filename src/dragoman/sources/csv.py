@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ..records import Payload, Rejected, Where
-from .stream import BOM, RAW, Stream, too_long
+from ..opening.stream import BOM, RAW, Stream, too_long
 from .table import column_error, find_column, to_payload
 
 _DELIMITERS = ",;\t|"
@@ -68,9 +68,9 @@ def _read(
         row = dict(zip(header, cells, strict=False))
         try:
             yield to_payload(row, name, where, f"{stream.name}#{feed.first}")
-        except ValueError:
-            reason = f"the row ends before the column {name!r}: {len(cells)} of {len(header)} cells"
-            yield Rejected(where, reason, feed.raw)
+        except ValueError as err:
+            short = f"the row ends before the column {name!r}: {len(cells)} of {len(header)} cells"
+            yield Rejected(where, str(err) if name in row else short, feed.raw)
 
 
 class _Feed:

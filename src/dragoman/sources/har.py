@@ -13,8 +13,8 @@ from urllib.parse import quote_plus
 
 from ..records import Payload, Rejected
 from .build import host_text, request, split_url, utc
-from .jsonio import Row, document, text_bytes
-from .stream import Stream
+from ..opening.jsonio import Row, document, text_bytes
+from ..opening.stream import Stream
 
 _ENTRIES = re.compile(r'"entries"\s*:\s*\[')
 _VERSION = re.compile(r"HTTP/\d(?:\.\d)?")

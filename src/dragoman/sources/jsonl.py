@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..records import Payload, Rejected
-from .jsonio import Row, rows
-from .stream import Stream
+from ..opening.jsonio import Row, rows
+from ..opening.stream import Stream
 from .table import column_error, find_column, no_column, to_payload
 
 

@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 
 from ..config import Limits
 from ..records import Labelled, Rejected
-from .files import Paths, open_streams
-from .jsonio import Row, rows
+from ..opening.files import Paths, open_streams
+from ..opening.jsonio import Row, rows
 from .table import to_payload
 
 _LIMITS = Limits()

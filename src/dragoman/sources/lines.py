@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..records import Payload, Rejected, Where
-from .stream import Stream, too_long
+from ..opening.stream import Stream, too_long
 
 
 def read(stream: Stream, column: str | None = None) -> Iterator[Payload | Rejected]:

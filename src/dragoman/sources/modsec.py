@@ -12,8 +12,8 @@ from typing import Any
 
 from ..records import Payload, Rejected
 from .build import host_text, request, utc
-from .jsonio import Row, rows, text_bytes
-from .stream import Stream
+from ..opening.jsonio import Row, rows, text_bytes
+from ..opening.stream import Stream
 
 _IDS = ("unique_id", "transaction_id", "id")
 _TIMES = ("time_stamp", "time", "timestamp")

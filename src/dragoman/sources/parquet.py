@@ -1,4 +1,9 @@
-"""Parquet with a payload column; read in small batches with pyarrow (extra ``parquet``)."""
+"""Parquet with a payload column; read in small batches with pyarrow (extra ``parquet``).
+
+Dictionary pages stay encoded, so that a value repeated a million times is held once. What the rows
+unpack to counts against ``limits.unpacked_bytes`` and ``limits.unpack_ratio``. One page, at most
+2 GiB by the format, is the smallest thing pyarrow unpacks at once.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,11 @@ from typing import Any
 
 from ..errors import LimitError, UsageError
 from ..records import Payload, Rejected, Where
-from .stream import Stream
+from ..opening.stream import Budget, Fault, Stream
 from .table import ABOUT, column_error, find_column, to_payload
 
-_BATCH = 512  # rows decoded together
+_BATCH = 256  # rows decoded together
+_BUFFER = 1 << 20  # bytes read at once
 _THRIFT = 16 << 20  # bytes or items of metadata
 
 
@@ -31,51 +37,51 @@ def read(stream: Stream, column: str | None = None) -> Iterator[Payload | Reject
         yield from _rows(stream, column)
     except LimitError as err:
         yield Rejected(Where(stream.name), err.what)
-    except (pyarrow.ArrowException, OSError, ValueError) as err:
+    except Fault as err:
+        yield Rejected(Where(stream.name), str(err))
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as err:
         yield Rejected(Where(stream.name), f"broken Parquet: {str(err)[:300]}")
 
 
 def _rows(stream: Stream, column: str | None) -> Iterator[Payload | Rejected]:
-    import pyarrow.parquet
+    import pyarrow.parquet as parquet
 
     source: Any = stream.path or io.BytesIO(stream.read_all())
-    with pyarrow.parquet.ParquetFile(
-        source, thrift_string_size_limit=_THRIFT, thrift_container_size_limit=_THRIFT
-    ) as file:
+    size = stream.path.stat().st_size if stream.path else source.seek(0, io.SEEK_END)
+    options = {"thrift_string_size_limit": _THRIFT, "thrift_container_size_limit": _THRIFT}
+    with parquet.ParquetFile(source, buffer_size=_BUFFER, **options) as file:
         names = file.schema_arrow.names
         name = find_column(names, column)
-        if name is None:
-            raise column_error(names, column, stream.name)
-        _check_size(file.metadata, stream)
-        columns = [name, *(about for about in ABOUT if about in names and about != name)]
-        number = 0
+    if name is None:
+        raise column_error(names, column, stream.name)
+    columns = [name, *(about for about in ABOUT if about in names and about != name)]
+    budget, number = Budget(stream.limits, packed=size), 0
+    with parquet.ParquetFile(
+        source, buffer_size=_BUFFER, read_dictionary=[name], **options
+    ) as file:
         for batch in file.iter_batches(_BATCH, columns=columns, use_threads=False):
-            cells = [_cells(batch.column(at)) for at in range(batch.num_columns)]
-            for values in zip(*cells, strict=True):
+            arrays = {at: _raw(batch.column(at)) for at in batch.schema.names}
+            for index in range(batch.num_rows):
                 number += 1
-                row = dict(zip(batch.schema.names, values, strict=True))
+                row = {at: array[index].as_py() for at, array in arrays.items()}
                 where = Where(stream.name, line=number)
                 try:
-                    yield to_payload(row, name, where, f"{stream.name}#{number}")
+                    payload = to_payload(row, name, where, f"{stream.name}#{number}")
                 except ValueError as err:
+                    budget.spend(1)
                     yield Rejected(where, str(err))
+                    continue
+                budget.spend(1 + len(payload.data))
+                yield payload
 
 
-def _check_size(metadata: Any, stream: Stream) -> None:
-    """Refuse a column chunk, which may be one page, that unpacks to more than a document may."""
-    limit = stream.limits.document_bytes
-    for group in range(metadata.num_row_groups):
-        about = metadata.row_group(group)
-        for at in range(about.num_columns):
-            if about.column(at).total_uncompressed_size > limit:
-                raise LimitError(f"a column chunk unpacks beyond limits.document_bytes = {limit}")
+def _raw(array: Any) -> Any:
+    """An array with its text as the bytes stored, which need not be UTF-8."""
+    import pyarrow
 
-
-def _cells(array: Any) -> list[Any]:
-    """Values of one column; text as the bytes stored, which need not be UTF-8."""
-    import pyarrow.types as types
-
-    if types.is_string(array.type) or types.is_large_string(array.type):
-        array = array.cast("binary" if types.is_string(array.type) else "large_binary")
-    cells: list[Any] = array.to_pylist()
-    return cells
+    types = pyarrow.types
+    if types.is_dictionary(array.type):
+        return pyarrow.DictionaryArray.from_arrays(array.indices, _raw(array.dictionary))
+    if types.is_string(array.type):
+        return array.cast("binary")
+    return array.cast("large_binary") if types.is_large_string(array.type) else array

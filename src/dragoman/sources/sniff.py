@@ -10,8 +10,8 @@ from ..config import Limits
 from . import csv
 from .access import is_access, split_line
 from .http import looks_like_request
-from .jsonio import is_document, loads
-from .stream import BOM, Stream
+from ..opening.jsonio import is_document, loads
+from ..opening.stream import BOM, Stream
 from .table import COLUMNS
 
 HEAD = 1 << 16  # bytes looked at

@@ -12,7 +12,7 @@ from ..errors import SourceError
 from ..records import Kind, Payload, Where
 from .build import host_text, request, split_url, utc
 from .http import host_of, looks_like_request
-from .jsonio import text_bytes
+from ..opening.jsonio import text_bytes
 
 COLUMNS = (
     *("payload", "payload_b64", "request", "http_request", "raw_request", "raw", "value"),

@@ -1,4 +1,4 @@
-"""The built-in slots and the filters of the grammar language (see :mod:`dragoman.synth.grammar`)."""
+"""The built-in slots and the filters of the grammar language (:mod:`dragoman.synth.grammar`)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,23 @@ from random import Random
 from urllib.parse import quote_from_bytes
 
 _ALNUM = "abcdefghijklmnopqrstuvwxyz0123456789"
-_ONSETS = "b c d f g h j k l m n p r s t v w z br ch cl dr fl gr pl pr sh sl st th tr".split()
-_VOWELS = "a e i o u ai ea io ou".split()
-_CODAS = ["", "", "", "l", "m", "n", "r", "s", "t", "x", "nd", "rt", "st"]
+_ONSETS = (
+    *"bcdfghjklmnprstvwz",
+    "br",
+    "ch",
+    "cl",
+    "dr",
+    "fl",
+    "gr",
+    "pl",
+    "pr",
+    "sh",
+    "sl",
+    "st",
+    "tr",
+)
+_VOWELS = (*"aeiou", "ai", "ea", "io", "ou")
+_CODAS = ("", "", "", *"lmnrstx", "nd", "rt", "st")
 _SUFFIXES = ("example.com", "example.net", "example.org", "test", "example")
 _EXTENSIONS = ("", "", "/", ".php", ".html", ".aspx", ".jsp", ".json", ".txt", ".js", ".png")
 _NETS = ("192.0.2", "198.51.100", "203.0.113")
@@ -24,7 +38,9 @@ def _int(rng: Random) -> str:
 
 def _word(rng: Random) -> str:
     syllables = rng.choices((1, 2, 3), (2, 5, 3))[0]
-    parts = (rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables))
+    parts = (
+        rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables)
+    )
     return "".join(parts)
 
 
@@ -58,7 +74,7 @@ def percent(data: bytes) -> str:
 
 
 def escapes(text: str, form: str) -> str:
-    """Every UTF-16 code unit (as JavaScript, JSON and C# see text) through a format such as ``\\u{:04x}``."""
+    """Every UTF-16 code unit, as JavaScript and JSON see text, in a form such as ``\\u{:04x}``."""
     data = text.encode("utf-16-be", "surrogatepass")
     units = zip(data[::2], data[1::2], strict=True)
     return "".join(form.format(high << 8 | low) for high, low in units)

@@ -10,7 +10,7 @@ A file names its ``slug``, its ``[slots]`` (each a list of alternatives) and its
     text = '''«close» UNION SELECT «cols» FROM «table»'''
     where = ["query", "form"]            # optional: natural places in a request
     param = ["id", "page"]               # optional: natural parameter names
-    kind = "http"                        # optional: a whole request (lines end in CRLF); else a value
+    kind = "http"                        # optional: a whole request, lines end in CRLF
     binary = true                        # optional: characters <= U+00FF stand for bytes
 
 Inside templates and alternatives:
@@ -21,8 +21,9 @@ Inside templates and alternatives:
     «b64(name)»     a filter (see ``FILTERS``); filters nest: «url(b64(name))»
     «nest(name,2-5)» the expansion repeated two to five times
 
-The grammars are written from knowledge of the attack classes, for training and evaluation only: hosts
-and addresses are reserved for documentation (RFC 2606, RFC 5737), and no payload destroys anything.
+The grammars are written from knowledge of the attack classes, for training and evaluation only:
+hosts and addresses are reserved for documentation (RFC 2606, RFC 5737) or local to a machine, and
+no payload destroys anything.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _TEMPLATE_KEYS = {"id", "text", "kind", "binary", "where", "param"}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One generated payload. ``params`` and ``where`` say where it is at home; empty means anywhere."""
+    """One payload. ``params`` and ``where`` say where it is at home; empty means anywhere."""
 
     payload: bytes
     label: str
@@ -99,7 +100,7 @@ class Grammar:
         """One random payload of a template.
 
         Raises:
-            UsageError: no such template, slots nested deeper than 20, or more than 8 KiB of payload.
+            UsageError: no such template, slots nested deeper than 20, or more than 8 KiB.
         """
         return self._expand(template, rng)[0]
 
@@ -224,7 +225,7 @@ def parse(toml: str, origin: str) -> Grammar:
     """Read a class file; every slot used must exist.
 
     Raises:
-        UsageError: not TOML, an unknown key, a bad type, an unknown slot or filter, an id used twice.
+        UsageError: not TOML, an unknown key, slot or filter, a bad type, an id used twice.
     """
     try:
         data = tomllib.loads(toml)

@@ -6,15 +6,16 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading import stream_of
 
 from dragoman.config import Limits
 from dragoman.errors import LimitError
-from dragoman.sources.stream import Budget, Fault, Stream, gunzip
+from dragoman.opening.stream import Budget, Fault, Stream, gunzip
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.integers(1, 50))
 def test_lines_are_the_same_however_the_bytes_arrive(data: bytes, step: int) -> None:
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -27,6 +28,7 @@ def test_lines_are_the_same_however_the_bytes_arrive(data: bytes, step: int) -> 
     assert all(data[line.byte :].startswith(line.data) for line in lines)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 40), st.integers(1, 20))
 def test_only_lines_beyond_the_limit_are_cut(data: bytes, step: int, limit: int) -> None:
     data = b"x" + data
@@ -88,6 +90,7 @@ def unpack(packed: bytes, limits: Limits = Limits(), step: int = 11) -> bytes:  
     return b"".join(gunzip(pieces, Budget(limits), count_packed=True))
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=4), st.integers(1, 60))
 def test_gzip_members_are_joined(parts: list[bytes], step: int) -> None:
     packed = b"".join(gzip.compress(part) for part in parts)

@@ -65,8 +65,11 @@ class Stream:
 
     def peek(self, size: int) -> bytes:
         """The next ``size`` bytes (fewer at the end), not consumed."""
-        while len(self._head) < size and (chunk := self._pull()):
-            self._head += chunk
+        parts, have = [self._head], len(self._head)
+        while have < size and (chunk := self._pull()):
+            parts.append(chunk)
+            have += len(chunk)
+        self._head = b"".join(parts)
         return self._head[:size]
 
     def chunks(self) -> Iterator[bytes]:

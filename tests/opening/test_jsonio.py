@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading import stream_of
 
 from dragoman.config import Limits
 from dragoman.records import Rejected
-from dragoman.sources.jsonio import Row, loads, rows, text_bytes, too_deep
+from dragoman.opening.jsonio import Row, loads, rows, text_bytes, too_deep
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -24,6 +24,7 @@ def depth(value: object) -> int:
     return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
 
 
+@settings(deadline=None)
 @given(JSON, st.integers(1, 6), st.booleans())
 def test_depth_is_measured_as_nesting_outside_strings(
     value: object, limit: int, ascii: bool
@@ -40,6 +41,7 @@ def test_deep_or_endless_nesting_is_a_value_error(data: bytes) -> None:
         loads(data, Limits(json_depth=1 << 30))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100).filter(lambda b: not set(b) & set(b'"\\')))
 def test_bytes_in_a_string_come_back_as_they_were(raw: bytes) -> None:
     raw = bytes(byte for byte in raw if byte >= 32)

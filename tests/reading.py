@@ -9,7 +9,7 @@ from typing import Any
 from dragoman.config import Limits
 from dragoman.records import Payload, Rejected
 from dragoman.sources import open_source
-from dragoman.sources.stream import Stream
+from dragoman.opening.stream import Stream
 
 
 def read(paths: Any, **options: Any) -> tuple[list[Payload], list[Rejected]]:
