@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
+
+from dragoman.bundle import SHIPPED
 
 QUIET = (
     "--no-sandbox",
@@ -14,6 +18,12 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+@pytest.fixture(scope="session")
+def bundle_path() -> Path:
+    """The shipped bundle; while developing, the one that DRAGOMAN_TEST_BUNDLE names."""
+    return Path(os.environ.get("DRAGOMAN_TEST_BUNDLE") or SHIPPED)
 
 
 @pytest.fixture(scope="module")

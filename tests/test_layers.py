@@ -29,17 +29,22 @@ MAY: dict[str, set[str]] = {
     # training; ``model`` alone knows torch
     "recipe": BASE,
     "corpus": BASE | {"recipe", "features", "prepare", "intel", "synth", "sources"},
-    "model": BASE | {"recipe", "corpus", "bundle", "calibrate", "index", "evaluate"},
+    "model": BASE | {"recipe", "corpus", "bundle", "calibrate", "index", "evaluate", "places"},
     # inference
     "bundle": BASE | {"features"},
     "encode": BASE | {"bundle", "features"},
-    "detect": BASE | {"encode", "prepare", "index", "calibrate"},
+    "prototypes": BASE | {"bundle", "encode", "prepare"},
+    "places": BASE | {"prepare"},
+    "knowledge": BASE | {"bundle", "encode", "index", "intel", "places", "prototypes"},
+    "detect": BASE | {"encode", "prepare", "prototypes"},
+    "findings": BASE | {"detect", "knowledge", "prepare"},
     "calibrate": BASE,
     "evaluate": BASE,
     "measure": BASE | {"detect", "encode", "evaluate", "sources"},
     "scanning": BASE,
     "engine": BASE
-    | {"bundle", "detect", "encode", "index", "intel", "measure", "prepare", "scanning", "sources"},
+    | {"bundle", "detect", "encode", "findings", "intel", "knowledge", "measure", "prepare"}
+    | {"scanning", "sources"},
     # what people see
     "report": {"records", "errors"},
     "demo": set(),

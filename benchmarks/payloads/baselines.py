@@ -118,10 +118,15 @@ def fit(
     model: Literal["logistic", "forest"] = "logistic",
     task: Task = "classes",
     limit: int = 25_000,
+    final: int = 0,
     grid: Sequence[Setting] | None = None,
 ) -> Peer:
-    """The best peer of a grid (default: :data:`GRIDS`) by validation score."""
-    train = sample(train, task, limit, seed)
+    """The best peer of a grid (default: :data:`GRIDS`) by validation score.
+
+    Settings are tried on at most ``limit`` training rows; the best is then fitted again on up to
+    ``final`` rows, if that is more.
+    """
+    everything, train = train, sample(train, task, limit, seed)
     valid = sample(valid, task, limit, seed)
     truth = [str(target(row, task)) for row in train]
     wanted = [str(target(row, task)) for row in valid]
@@ -131,7 +136,9 @@ def fit(
     for setting in GRIDS[model] if grid is None else grid:
         key = (setting["read"], setting["analyzer"], setting["ngrams"])
         if key not in features:
-            features = {key: _features(setting, train, valid, MAX_FEATURES[model])}
+            vectorizer, train_x = _vectorized(setting, train, MAX_FEATURES[model])
+            valid_x = vectorizer.transform(read(valid, setting["read"]))
+            features = {key: (vectorizer, train_x, valid_x)}
         vectorizer, train_x, valid_x = features[key]
         start = time.perf_counter()
         classifier = _classifier(model, setting, seed).fit(train_x, truth)
@@ -142,20 +149,24 @@ def fit(
             best = score, Peer(names, dict(setting), vectorizer, classifier)
     if best is None:
         raise ValueError("an empty grid")
-    best[1].trials = trials
-    return best[1]
+    peer = best[1]
+    peer.trials = trials
+    rows = sample(everything, task, max(final, limit), seed)
+    if len(rows) > len(train):
+        peer.vectorizer, x = _vectorized(peer.setting, rows, MAX_FEATURES[model])
+        y = [str(target(row, task)) for row in rows]
+        peer.classifier = _classifier(model, peer.setting, seed).fit(x, y)
+        peer.classes_ = [str(name) for name in peer.classifier.classes_]
+    return peer
 
 
-def _features(
-    setting: Setting, train: Sequence[Row], valid: Sequence[Row], most: int
-) -> tuple[TfidfVectorizer, Any, Any]:
+def _vectorized(setting: Setting, rows: Sequence[Row], most: int) -> tuple[TfidfVectorizer, Any]:
     words = {"token_pattern": r"\w+|[^\w\s]"} if setting["analyzer"] == "word" else {}
     vectorizer = TfidfVectorizer(
         analyzer=setting["analyzer"], ngram_range=setting["ngrams"], lowercase=True, min_df=2,
         max_features=most, sublinear_tf=True, dtype=np.float32, **words,
     )  # fmt: skip
-    train_x = vectorizer.fit_transform(read(train, setting["read"]))
-    return vectorizer, train_x, vectorizer.transform(read(valid, setting["read"]))
+    return vectorizer, vectorizer.fit_transform(read(rows, setting["read"]))
 
 
 def _classifier(

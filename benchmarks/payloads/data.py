@@ -2,17 +2,22 @@
 
     python benchmarks/payloads/data.py --data DIR --out DIR
 
-``DIR`` is the folder that holds ``payload/`` (see its README for origin and licences). Rows follow
-the labelled-payload format, plus ``source``. Splits:
+``--data`` is the folder that holds ``payload/`` and ``vuln_text/`` (see its README for origin and
+licences). ``--out`` becomes a training directory: one file a split, ``texts/`` with the
+vulnerability texts, and ``card.json`` with what was counted and dropped. Rows follow the
+labelled-payload format, plus ``source``. Splits:
 
 * ``test_later``: vulnerability templates whose CVE is of 2022 or later (in distribution, later);
+* ``test_exploitdb``: published exploits read by eye, with the class read (``audit/README.md``);
 * ``test_httpparams``, ``test_csic``: data sets that training never sees;
+* ``test_disguised``: the attack requests of ``test_later`` and ``test_exploitdb``, each with host
+  and headers of a request of ``test_benign_hosts``, so that the place tells nothing;
 * ``test_benign_hosts``: benign requests to registered domains and from clients unseen in training;
 * ``train``, ``valid``: the rest. Validation takes whole products, domains and clients, and a tenth
   of the list values, by hash.
 
-Tests stay whole: training and validation rows whose product (``group``) or near-duplicate key
-(:func:`fold_key`) occurs in a test are dropped, and so are training rows with a key of validation.
+Tests stay whole: training and validation rows whose product (``group``), CVE or near-duplicate key
+(:func:`fold_key`) occurs in a test are dropped, and so are training rows with one of validation.
 
 Labels of the templates. The classes a template may have come from its CWE ids, else its tags
 (``rce`` alone says nothing). A request is labelled when it shows a possible class
@@ -33,12 +38,14 @@ import gzip
 import json
 import random
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
+import exploitdb
 from fill import fill, vary
 from label import BY_CWE, BY_TAG, CLASSES, fold_key, label_of, share, text_of
 from lists import ATTACK_LIKE, entry
@@ -67,6 +74,9 @@ SOURCES = (
     Source("exploitdb", "no licence file, research use", "test"),
     Source("fwaf_bad", "none", "never"),
 )
+
+
+TEXTS = ("cve_text", "cwe", "capec")  # what stage 1 and the index read
 
 
 def _row(
@@ -147,6 +157,18 @@ def _csic(path: Path) -> Iterator[Row]:
         yield _row("csic", number, record["request"], "http", record["label"])
 
 
+def _exploitdb(data: Path) -> Iterator[Row]:
+    labels = {r["id"]: r for r in map(json.loads, exploitdb.AUDIT.read_text("utf-8").splitlines())}
+    for record in exploitdb.audited(exploitdb.rows(data), labels):
+        if record["audited"] and record["label"] in CLASSES:
+            more = {key: record.get(key) for key in ("cve", "group", "year", "text")}
+            draw = labels[record["id"]]["draw"]
+            yield _row(
+                "exploitdb", record["id"], record["payload"], "http", record["label"],
+                **more, draw=draw,
+            )  # fmt: skip
+
+
 _SECOND_LEVEL = frozenset({"com", "net", "org", "gov", "edu", "co", "ac"})
 
 
@@ -192,9 +214,50 @@ def _apache(path: Path) -> Iterator[Row]:
             )
 
 
+_CARRIED = ("content-", "transfer-encoding")  # belong to the body
+_BROWSER = (
+    "host", "user-agent", "accept", "connection", "referer", "origin", "cache-control", "pragma",
+    "upgrade-insecure-requests", "sec-", "dnt", "te",
+)  # fmt: skip
+
+
+def disguise(attack: bytes, benign: bytes) -> bytes:
+    """The attack's request line and body under the benign request's host and headers.
+
+    Of the attack's own headers those stay that no browser sends, describe the body, or carry
+    something attack-like.
+    """
+    head, _, body = attack.partition(b"\r\n\r\n")
+    first, *own = head.split(b"\r\n")
+    target = re.sub(rb"^([A-Z]+ )https?://[^/ ]*", rb"\1", first)
+    around = [
+        line
+        for line in benign.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+        if not line.lower().startswith(tuple(n.encode() for n in _CARRIED))
+    ]
+    kept = [line for line in own if _stays(line.decode("latin-1"))]
+    names = {line.partition(b":")[0].lower() for line in kept}
+    around = [line for line in around if line.partition(b":")[0].lower() not in names]
+    return b"\r\n".join([target, *around, *kept]) + b"\r\n\r\n" + body
+
+
+def _stays(header: str) -> bool:
+    name, _, value = header.lower().partition(":")
+    return not name.startswith(_BROWSER) or bool(ATTACK_LIKE.search(value) or "() {" in value)
+
+
+def _disguised(attacks: Iterable[Row], benign: list[Row]) -> Iterator[Row]:
+    for row in attacks:
+        if row["kind"] == "http" and benign:
+            around = random.Random(row["id"]).choice(benign)
+            payload = disguise(text_of(row), text_of(around))
+            more = {key: row.get(key) for key in ("cve", "group", "year", "text")}
+            yield _row("disguised", row["id"], payload, "http", row["label"], **more)
+
+
 def _split(row: Row) -> str:
     source = row["source"]
-    if source in ("httpparams", "csic"):
+    if source in ("exploitdb", "httpparams", "csic"):
         return f"test_{source}"
     place = share(row.get("group") or row["_key"])
     if source in ("blazehttp", "apache_access"):
@@ -212,6 +275,7 @@ def build(data: Path, counts: Counter[str] | None = None) -> dict[str, list[Row]
     readers = (
         _nuclei(folder / "nuclei_pairs.jsonl.gz"),
         _lists(folder / "payload_lists.jsonl.gz"),
+        _exploitdb(data),
         _httpparams(folder / "httpparams.jsonl.gz"),
         _csic(folder / "csic.jsonl.gz"),
         _blazehttp(folder / "blazehttp_benign.jsonl.gz"),
@@ -221,30 +285,50 @@ def build(data: Path, counts: Counter[str] | None = None) -> dict[str, list[Row]
         for row in rows:
             row.setdefault("_key", fold_key(text_of(row), row["kind"]))
             splits[_split(row)].append(row)
-    groups: set[str] = set()
-    keys: set[str] = set()
+    attacks = [*splits["test_later"], *splits["test_exploitdb"]]
+    browser = [row for row in splits["test_benign_hosts"] if row["source"] == "blazehttp"]
+    splits["test_disguised"] = [
+        row | {"_key": fold_key(text_of(row), "http")} for row in _disguised(attacks, browser)
+    ]
+    seen = Seen(set(), set(), set())
     for name in SPLITS:  # tests first, training last
         if not name.startswith("test"):
-            splits[name] = list(_unseen(splits[name], groups, keys, name, counts))
-        groups |= {row["group"] for row in splits[name] if "group" in row}
-        keys |= {row["_key"] for row in splits[name]}
+            splits[name] = list(_unseen(splits[name], seen, name, counts))
+        for row in splits[name]:
+            seen.add(row)
     for row in (row for rows in splits.values() for row in rows):
         del row["_key"]
     return splits
 
 
-SPLITS = ("test_later", "test_httpparams", "test_csic", "test_benign_hosts", "valid", "train")
+SPLITS = (
+    "test_later", "test_exploitdb", "test_disguised", "test_httpparams", "test_csic",
+    "test_benign_hosts", "valid", "train",
+)  # fmt: skip
 
 
-def _unseen(
-    rows: Iterable[Row], groups: set[str], keys: set[str], name: str, counts: Counter[str]
-) -> Iterator[Row]:
-    """Rows whose group and key occur in no later-judged split, each (key, label) once."""
+class Seen(NamedTuple):
+    """What the splits already filled hold."""
+
+    groups: set[str]
+    cves: set[str]
+    keys: set[str]
+
+    def add(self, row: Row) -> None:
+        self.groups.update([row["group"]] if "group" in row else [])
+        self.cves.update(row.get("cve", ()))
+        self.keys.add(row["_key"])
+
+
+def _unseen(rows: Iterable[Row], seen: Seen, name: str, counts: Counter[str]) -> Iterator[Row]:
+    """Rows whose group, CVE and key occur in no split filled before, each (key, label) once."""
     own: set[tuple[str, str]] = set()
     for row in rows:
-        if row.get("group") in groups:
+        if row.get("group") in seen.groups:
             counts[f"{name}: group in a test or validation split"] += 1
-        elif row["_key"] in keys:
+        elif not seen.cves.isdisjoint(row.get("cve", ())):
+            counts[f"{name}: CVE in a test or validation split"] += 1
+        elif row["_key"] in seen.keys:
             counts[f"{name}: near-duplicate of a test or validation row"] += 1
         elif (row["_key"], row["label"]) in own:
             counts[f"{name}: near-duplicate within the split"] += 1
@@ -261,6 +345,25 @@ def write(splits: dict[str, list[Row]], out: Path) -> None:
         (out / f"{name}.jsonl.gz").write_bytes(gzip.compress(text.encode("utf-8"), 6, mtime=0))
 
 
+def card(splits: dict[str, list[Row]], counts: Counter[str]) -> dict[str, Any]:
+    """What the splits hold and what was dropped, ready for JSON."""
+    return {
+        "rows": {
+            name: dict(Counter(row["label"] for row in rows)) for name, rows in splits.items()
+        },
+        "dropped": dict(sorted(counts.items())),
+        "sources": [source._asdict() for source in SOURCES],
+    }
+
+
+def copy_texts(data: Path, out: Path) -> None:
+    """The vulnerability texts, to where the trainer looks for them."""
+    (out / "texts").mkdir(parents=True, exist_ok=True)
+    for name in TEXTS:
+        source = data / "vuln_text" / f"{name}.jsonl.gz"
+        shutil.copyfile(source, out / "texts" / source.name)
+
+
 def table(splits: dict[str, list[Row]]) -> str:
     """Counts by label and split."""
     counts = {name: Counter(row["label"] for row in rows) for name, rows in splits.items()}
@@ -274,12 +377,15 @@ def table(splits: dict[str, list[Row]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds payload/")
+    parser.add_argument("--data", type=Path, required=True, help="holds payload/ and vuln_text/")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     counts: Counter[str] = Counter()
     splits = build(args.data, counts)
     write(splits, args.out)
+    copy_texts(args.data, args.out)
+    text = json.dumps(card(splits, counts), indent=1, ensure_ascii=False)
+    (args.out / "card.json").write_text(text + "\n", "utf-8")
     print(table(splits))
     for reason, number in sorted(counts.items()):
         print(f"dropped, {reason}: {number:,}")

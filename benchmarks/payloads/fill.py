@@ -136,7 +136,8 @@ _TOKENS = re.compile(r"2Xk9QmZ|Qk3xT9|c8k2m1v3q9t0|uzmpvjPBmwEO3tFXq0vlJg|rlHeqZ
 
 def vary(request: str, rng: random.Random) -> str:
     """The request as received: CRLF line ends in the head, own host, call-back host and tokens."""
-    site, call_back, tokens = host_name(rng), host_name(rng), {}
+    site, call_back = host_name(rng), host_name(rng)
+    tokens: dict[str, str] = {}
     text = _CALL_BACK.sub(lambda m: call_back, request)
     text = _TOKENS.sub(lambda m: tokens.setdefault(m[0], token(rng, len(m[0]))), text)
     text = text.replace("www.example.com", site)

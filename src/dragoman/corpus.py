@@ -49,7 +49,7 @@ class Instances:
     def __init__(self, grams: Grams, limits: Limits) -> None:
         self.strings: list[bytes] = []
         self._number: dict[bytes, int] = {}
-        self._fields: dict[tuple[str, bytes], list[bytes]] = {}
+        self._fields: dict[tuple[str, bytes, str], list[bytes]] = {}
         self._grams, self._limits = grams, limits
         self.ids: NDArray[np.int32] = np.zeros(0, np.int32)
         self.offsets: Ints = np.zeros(1, np.int64)
@@ -66,7 +66,7 @@ class Instances:
         return np.fromiter(seen, np.int64, len(seen))
 
     def _of(self, field: Field) -> list[bytes]:
-        key = (field.name, field.value)
+        key = (field.name, field.value, field.script)
         if key not in self._fields:
             self._fields[key] = instances_of(field, self._limits)
         return self._fields[key]
@@ -113,8 +113,24 @@ def load(recipe: Recipe, data: Path, seed: int, limit: int | None) -> Corpus:
     instances = Instances(Grams(s.bits, s.chars, s.tokens, s.skeleton), limits)
     classes = benchmark()
     rows = _rows(train + generated, classes, instances), _rows(valid, classes, instances)
+    _usable(*rows, data)
     instances.finish()
     return Corpus(classes, builtin(), described, instances, *rows, counts)
+
+
+def _usable(train: Rows, valid: Rows, data: Path) -> None:
+    """Without these rows there is nothing to learn, or nothing to set thresholds by."""
+    for name, kind, there in (
+        ("training", "attack of a benchmark class", train.labels >= 0),
+        ("validation", "attack of a benchmark class", valid.labels >= 0),
+        ("validation", "benign record", valid.labels == BENIGN),
+    ):
+        if not there.any():
+            raise SourceError(
+                f"no readable {kind} among the {name} rows",
+                where=str(data),
+                hint="a training directory is described in docs/training.md",
+            )
 
 
 def _labelled(

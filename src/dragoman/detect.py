@@ -1,17 +1,22 @@
 """Search and decide: a payload becomes a finding, or nothing.
 
     fields -> instances -> vectors and attack logits -> pooled over the record
-    score  = sigmoid(pooled logit)     below the threshold: no finding
+    score  = sigmoid(highest logit)    below the threshold: no finding
     verdict = nearest class vector     below the similarity ``known``: "unknown"
 
-The vector of a record is the mean of its instances' vectors weighted by the softmax of their attack
-logits, so the field that carries the attack decides, and is cited as evidence.
+The highest instance gives the score, so that no padding dilutes it. The vector of a record is the mean
+of its instances' vectors weighted by the softmax of their attack logits, so the field that carries the
+attack decides, and is cited as evidence.
+
+A class the user added as text may be named by a match instead (`prototypes.py`): then the matching
+instance's vector is the record's, its class is the verdict, and the match's score counts if it is
+the higher one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +24,9 @@ from numpy.typing import NDArray
 
 from .config import Limits
 from .encode import PayloadEncoder, Vectors, unit
-from .prepare.fields import split
+from .prepare.fields import Split
 from .prepare.instances import instances_of
+from .prototypes import Match, Prototypes
 from .records import Field, Payload
 
 NOTHING = -30.0  # logit of a record in which no field can carry an attack
@@ -29,27 +35,40 @@ _CACHE = 100_000  # field values and instances remembered
 
 
 class Scored(NamedTuple):
-    """What the model made of one record. ``logits`` (I,) belong to ``fields``, best first."""
+    """What the model made of one record.
+
+    ``logits`` (I,) belong to ``fields``, best first; the field of a match comes before all others.
+    """
 
     logit: float
     vector: Vectors | None  # (384,), None if no instance was read
     fields: tuple[Field, ...]
     logits: tuple[float, ...]
     covered: bool
+    match: Match | None = None
 
     @property
     def score(self) -> float:
-        """The attack score in (0, 1)."""
-        return 1 / (1 + math.exp(-self.logit))
+        """The attack score, or that of the match if it is higher; in [0, 1]."""
+        score = 1 / (1 + math.exp(-self.logit))
+        return max(score, self.match.score) if self.match else score
 
 
 class Scorer:
     """Scores payloads in batches. Field values seen before are not read again."""
 
-    def __init__(self, encoder: PayloadEncoder, limits: Limits) -> None:
-        self._encoder, self._limits = encoder, limits
-        self._instances: dict[tuple[str, bytes], list[bytes]] = {}
+    def __init__(
+        self,
+        encoder: PayloadEncoder,
+        prepare: Callable[[Payload, Limits], Split],
+        limits: Limits,
+        prototypes: Prototypes | None = None,
+    ) -> None:
+        self._encoder, self._prepare = encoder, prepare
+        self._limits, self._prototypes = limits, prototypes
+        self._instances: dict[tuple[str, bytes, str], list[bytes]] = {}
         self._known: dict[bytes, tuple[float, Vectors]] = {}
+        self._matches: dict[bytes, Match] = {}
 
     def score(self, payloads: Sequence[Payload]) -> list[Scored]:
         """One :class:`Scored` for each payload, in order."""
@@ -57,7 +76,7 @@ class Scorer:
         rows = []
         fresh: dict[bytes, None] = {}
         for payload in payloads:
-            fields, covered = split(payload, self._limits)
+            fields, covered = self._prepare(payload, self._limits)
             bag: list[tuple[bytes, Field]] = []
             for field in fields:
                 for text in self._read(field):
@@ -69,7 +88,7 @@ class Scorer:
         return [self._pool(bag, covered) for bag, covered in rows]
 
     def _read(self, field: Field) -> list[bytes]:
-        key = (field.name, field.value)
+        key = (field.name, field.value, field.script)
         found = self._instances.get(key)
         if found is None:
             found = self._instances[key] = instances_of(field, self._limits)
@@ -81,30 +100,39 @@ class Scorer:
             vectors, logits = self._encoder.encode(some)
             for text, vector, logit in zip(some, vectors, logits.tolist(), strict=True):
                 self._known[text] = (logit, vector)
+            if self._prototypes is not None:
+                matches = self._prototypes.matches(vectors)
+                self._matches.update((some[row], match) for row, match in matches.items())
 
     def _forget(self) -> None:
         if len(self._instances) > _CACHE:
             self._instances.clear()
         if len(self._known) > _CACHE // 4:
             self._known.clear()
+            self._matches.clear()
 
     def _pool(self, bag: list[tuple[bytes, Field]], covered: bool) -> Scored:
         if not bag:
             return Scored(NOTHING, None, (), (), covered)
         # one vote per distinct instance, given to the first field that holds it
-        votes = {text: field for text, field in reversed(bag)}
+        votes = dict(reversed(bag))
         ranked = sorted(votes, key=lambda text: -self._known[text][0])
         best = self._known[ranked[0]][0]
         heavy = [t for t in ranked if self._known[t][0] > best - _NEGLIGIBLE]
         logits = [self._known[t][0] for t in heavy]
         weights = [math.exp(x - best) for x in logits]
-        total = sum(weights)
-        logit = sum(w * x for w, x in zip(weights, logits, strict=True)) / total
         vector = self._known[heavy[0]][1]
         if len(heavy) > 1:
             stacked = np.stack([self._known[t][1] for t in heavy])
             vector = unit(np.asarray(weights, np.float32) @ stacked)
-        return Scored(logit, vector, tuple(votes[t] for t in heavy), tuple(logits), covered)
+        match = None
+        if matched := [t for t in ranked if t in self._matches]:
+            first = max(matched, key=lambda t: self._matches[t].score)
+            match, vector = self._matches[first], self._known[first][1]
+            heavy = [first, *(t for t in heavy if t != first)]
+            logits = [self._known[t][0] for t in heavy]
+        fields = tuple(votes[t] for t in heavy)
+        return Scored(best, vector, fields, tuple(logits), covered, match)
 
 
 class Verdict(NamedTuple):
@@ -115,9 +143,18 @@ class Verdict(NamedTuple):
     similarity: Vectors  # (C,)
 
 
-def decide(vector: Vectors, class_vectors: Vectors, known: float) -> Verdict:
-    """The nearest class by cosine, or none if it is nearer than ``known`` to no class."""
-    similarity = class_vectors @ vector
+def decide(scored: Scored, class_vectors: Vectors, known: float) -> Verdict | None:
+    """The matched class, else the nearest by cosine unless its similarity is below ``known``.
+
+    A matched class has the similarity of the match if that is higher. None if nothing was read.
+    """
+    if scored.vector is None:
+        return None
+    similarity = class_vectors @ scored.vector
     order = np.argsort(-similarity, kind="stable")
+    if scored.match:
+        owner = scored.match.owner
+        similarity[owner] = max(similarity[owner], scored.match.similarity)
+        return Verdict(owner, np.array([owner, *order[order != owner]]), similarity)
     named = int(order[0]) if len(order) and similarity[order[0]] >= known else None
     return Verdict(named, order, similarity)

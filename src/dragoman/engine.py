@@ -1,53 +1,64 @@
-"""Composition: evidence in, findings out. ``Engine.load()``, ``engine.scan()``, ``engine.explain()``."""
+"""Composition: evidence in, findings out. ``Engine.load()``, ``.scan()``, ``.explain()``."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import bundle as bundles
-from .config import Config
+from .bundle import Bundle
+from .config import Config, Limits
 from .detect import Scored, Scorer, Verdict, decide
-from .encode import TextEncoder, Vectors, payload_encoder, unit
-from .errors import IntelError, SourceError, UsageError
-from .index import Index
+from .encode import PayloadEncoder, TextEncoder, Vectors, payload_encoder
+from .errors import IntelError, UsageError
+from .findings import UNKNOWN, class_hits, evidence, excerpt
 from .intel.read import read_texts
 from .intel.store import Store
-from .intel.threats import builtin
-from .prepare.decode import readings, views
-from .records import (
-    Counts,
-    Evidence,
-    Explanation,
-    Finding,
-    Hit,
-    Kind,
-    Payload,
-    Reading,
-    Rejected,
-    Text,
-    Where,
-)
+from .knowledge import Knowledge
+from .prepare.decode import views
+from .prepare.fields import Split, split
+from .records import Explanation, Finding, Hit, Kind, Payload, Reading, Rejected, Text, Where
 from .scanning import Scan, Source
 from .sources import Paths, open_source
 from .sources.http import looks_like_request
 
-UNKNOWN = "unknown"
-_SHOWN = 400  # characters of evidence quoted in a finding
-_PAYLOAD_KINDS = ("cve", "document")
+_EXPLAINED = 10  # nearest texts that an explanation lists
+
+
+class Family(NamedTuple):
+    """What sets one family of evidence apart; everything behind the tower is shared."""
+
+    evidence: type[Payload]
+    prepare: Callable[[Payload, Limits], Split]
+    tower: Callable[[Bundle], PayloadEncoder]
+    nearest: tuple[str, ...]  # kinds of text a finding lists as nearest
+    nameless: str  # the name of a finding near no class
+    severity: str  # and its severity
+
+
+FAMILIES = {
+    "payloads": Family(
+        evidence=Payload,
+        prepare=split,
+        tower=payload_encoder,
+        nearest=("cve", "document"),
+        nameless="Attack near no known class",
+        severity="medium",
+    ),
+}
 
 
 class Engine:
     """A bundle, the intelligence it searches, and the settings it works under."""
 
-    def __init__(self, bundle: bundles.Bundle, store: Store | None, config: Config) -> None:
+    def __init__(self, bundle: Bundle, store: Store | None, config: Config) -> None:
         self._bundle, self._store, self._config = bundle, store, config
         self.name, self.digest = bundle.name, bundle.digest
+        self._name, self._family = "payloads", FAMILIES["payloads"]
         chosen = config.scan.threshold
         self.threshold = bundle.threshold if chosen is None else chosen
 
@@ -59,7 +70,7 @@ class Engine:
         intel: str | Path | None = None,
         config: Config = Config(),  # noqa: B008 (frozen)
     ) -> Engine:
-        """Load a bundle (the shipped one by default) and, if a directory is given, your intelligence.
+        """Load a bundle (the shipped one by default) and, if ``intel`` is given, your intelligence.
 
         Raises:
             BundleError, IntelError: the bundle or the intelligence cannot be used.
@@ -96,8 +107,15 @@ class Engine:
         record = Payload("payload", data, kind, Where("payload"))
         scored = self._scorer.score([record])[0]
         verdict = self._decide(scored)
+        near: tuple[Hit, ...] = ()
+        finding = None
+        if verdict is not None:
+            shown = self._config.scan.nearest
+            near = self._nearest([(record, scored)], max(shown, _EXPLAINED))[0]
+            if scored.score >= self.threshold:
+                finding = self._finding(record, scored, near[:shown])
         return Explanation(
-            finding=self._finding(record, scored) if scored.score >= self.threshold else None,
+            finding=finding,
             score=scored.score,
             threshold=self.threshold,
             readings=tuple(
@@ -110,32 +128,41 @@ class Engine:
                 )
                 for f, logit in zip(scored.fields, scored.logits, strict=True)
             ),
-            classes=() if verdict is None else self._class_hits(verdict, len(verdict.order)),
-            nearest=() if scored.vector is None else self._nearest(scored.vector, 10),
+            classes=() if verdict is None else class_hits(self._knowledge, verdict),
+            nearest=near,
         )
 
     def search(self, text: str, *, k: int = 10) -> list[Hit]:
         """The ``k`` texts of the intelligence nearest to a text in any words."""
         if not text.strip():
             raise UsageError("nothing to search for")
-        return self._index.search(self._texts.encode([text]), k)[0]
+        return self._knowledge.index.search(self._texts.encode([text]), k)[0]
 
-    def add_intel(self, paths: Paths, *, as_class: bool = False) -> list[Text]:
-        """Read, encode and keep intelligence; with ``as_class`` each file describes one threat class.
+    def add_intel(
+        self,
+        paths: Paths,
+        *,
+        as_class: bool = False,
+        on_reject: Callable[[Rejected], object] | None = None,
+    ) -> list[Text]:
+        """Read, encode and keep intelligence; ``as_class``: each file describes one threat class.
+
+        What cannot be used is handed to ``on_reject``, with place and reason; the rest is kept.
 
         Raises:
             IntelError: no directory for intelligence was given, or a file holds no usable text.
         """
         store = self._own()
         texts: dict[str, Text] = {}
-        rejected: list[Rejected] = []
+        why = ""
         for item in read_texts(paths, limits=self._config.limits, as_class=as_class):
-            if isinstance(item, Rejected):
-                rejected.append(item)
-            else:
+            if isinstance(item, Text):
                 texts[item.id] = item
+                continue
+            why = why or f": {item.reason}"
+            if on_reject:
+                on_reject(item)
         if not texts:
-            why = f": {rejected[0].reason}" if rejected else ""
             raise IntelError(f"no usable text{why}", where=str(paths))
         kept = list(texts.values())
         store.add(kept, self._vectors_of(kept), self._bundle.space)
@@ -161,7 +188,7 @@ class Engine:
     def info(self) -> dict[str, Any]:
         """What is loaded: bundle, thresholds, classes, intelligence, limits, model card."""
         kinds: dict[str, int] = {}
-        for text in self._index.texts():
+        for text in self._knowledge.index.texts():
             kinds[text.kind] = kinds.get(text.kind, 0) + 1
         return {
             "bundle": {
@@ -173,7 +200,7 @@ class Engine:
             },
             "threshold": self.threshold,
             "known": self._bundle.known,
-            "classes": [c.slug for c in self._classes[0]],
+            "classes": [c.slug for c in self._knowledge.classes],
             "intelligence": {"version": self.intel_version, "texts": kinds},
             "card": self._bundle.card,
         }
@@ -181,38 +208,24 @@ class Engine:
     # --- parts
 
     @cached_property
+    def _knowledge(self) -> Knowledge:
+        own = self._store.index(self._bundle.space) if self._store else None
+        return Knowledge(self._bundle, own, self._family.nearest)
+
+    @cached_property
     def _scorer(self) -> Scorer:
-        return Scorer(payload_encoder(self._bundle), self._config.limits)
+        limits, tower = self._config.limits, self._family.tower(self._bundle)
+        prototypes = self._knowledge.prototypes(tower, limits)
+        return Scorer(tower, self._family.prepare, limits, prototypes)
 
     @cached_property
     def _texts(self) -> TextEncoder:
         return TextEncoder(self._bundle.path, self._bundle.mean)
 
-    @cached_property
-    def _index(self) -> Index:
-        shipped = Index.load(self._bundle.path / "index", model=self._bundle.space)
-        own = self._store.index(self._bundle.space) if self._store else None
-        return shipped.merge(own) if own else shipped
-
-    @cached_property
+    @property
     def intel_version(self) -> str:
         """Twelve hex digits that change when the shipped or your own intelligence does."""
-        return self._index.version
-
-    @cached_property
-    def _classes(self) -> tuple[list[Text], Vectors]:
-        """Every class a finding can be named after, with its vectors: shipped ones, then your own."""
-        known = {t.slug: t for t in builtin()}
-        texts = [
-            known.get(c.slug)
-            or Text(c.id, c.title, "", "bundle", "class", slug=c.slug, severity=c.severity)
-            for c in self._bundle.classes
-        ]
-        own = [t for t in self._store.texts() if t.kind == "class"] if self._store else []
-        if not own:
-            return texts, self._bundle.class_vectors
-        vectors = self._index.vectors_of(t.id for t in own)
-        return texts + own, np.concatenate([self._bundle.class_vectors, vectors])
+        return self._knowledge.index.version
 
     def _own(self) -> Store:
         if self._store is None:
@@ -220,15 +233,12 @@ class Engine:
         return self._store
 
     def _reset(self) -> None:
-        for name in ("_index", "_classes", "intel_version"):
+        for name in ("_knowledge", "_scorer"):
             self.__dict__.pop(name, None)
 
     def _vectors_of(self, texts: list[Text]) -> Vectors:
         """One vector a text; a class is the mean of its description and of each look."""
-        parts = [[f"{t.title}. {t.body}", *t.looks] for t in texts]
-        flat = self._texts.encode([p for group in parts for p in group])
-        ends = np.cumsum([len(group) for group in parts])
-        return unit(np.stack([v.mean(0) for v in np.split(flat, ends[:-1])]))
+        return self._texts.together([[f"{t.title}. {t.body}", *t.looks] for t in texts])
 
     # --- from scores to findings
 
@@ -248,60 +258,44 @@ class Engine:
         """Findings among payloads, and how many payloads were not fully covered."""
         scored = self._scorer.score(payloads)
         found = [
-            self._finding(p, s)
-            for p, s in zip(payloads, scored, strict=True)
-            if s.vector is not None and s.score >= self.threshold
+            (payload, one)
+            for payload, one in zip(payloads, scored, strict=True)
+            if one.vector is not None and one.score >= self.threshold
         ]
-        return found, sum(not s.covered for s in scored)
+        near = self._nearest(found, self._config.scan.nearest)
+        findings = [self._finding(*one, hits) for one, hits in zip(found, near, strict=True)]
+        return findings, sum(not one.covered for one in scored)
 
     def _decide(self, scored: Scored) -> Verdict | None:
-        if scored.vector is None:
-            return None
-        return decide(scored.vector, self._classes[1], self._bundle.known)
+        return decide(scored, self._knowledge.class_vectors, self._bundle.known)
 
-    def _finding(self, payload: Payload, scored: Scored) -> Finding:
-        assert scored.vector is not None  # noqa: S101 (a score above any threshold had an instance)
+    def _finding(self, payload: Payload, scored: Scored, near: tuple[Hit, ...]) -> Finding:
         verdict = self._decide(scored)
-        assert verdict is not None  # noqa: S101
-        text = None if verdict.named is None else self._classes[0][verdict.named]
-        hits = self._class_hits(verdict, self._config.scan.runner_ups + 1)
+        assert verdict is not None  # noqa: S101 (callers have seen that something was read)
+        text = None if verdict.named is None else self._knowledge.classes[verdict.named]
+        cited = evidence(scored, self.threshold, self._config.limits)
+        hits = class_hits(self._knowledge, verdict, self._config.scan.runner_ups + 1)
         return Finding(
-            family="payloads",
+            family=self._name,
             record=payload.id,
             where=payload.where,
             verdict=(text.slug or UNKNOWN) if text else UNKNOWN,
-            name=text.title if text else "Attack near no known class",
+            name=text.title if text else self._family.nameless,
             score=scored.score,
             threshold=self.threshold,
-            severity=text.severity if text else "medium",
-            evidence=self._evidence(scored),
-            nearest=self._nearest(scored.vector, self._config.scan.nearest),
+            severity=text.severity if text else self._family.severity,
+            evidence=cited,
+            nearest=near,
             runner_ups=hits[1:] if text else hits[:-1],
             bundle=self.digest,
             intel_version=self.intel_version,
             time=payload.time,
             host=payload.host,
+            excerpt=excerpt(payload.data, cited[0].span),
         )
 
-    def _evidence(self, scored: Scored) -> tuple[Evidence, ...]:
-        """The deciding field, then others that would be a finding on their own."""
-        cut = np.log(self.threshold / (1 - self.threshold)) if 0 < self.threshold < 1 else 0.0
-        out: dict[tuple[int, int], Evidence] = {}
-        for field, logit in zip(scored.fields, scored.logits, strict=True):
-            if out and logit < cut:
-                break
-            data, chain = readings(field.value, self._config.limits)[-1]
-            text = data[:_SHOWN].decode("utf-8", "backslashreplace")
-            span = (field.start, field.end)
-            out.setdefault(span, Evidence(field.name, text, span, chain))
-        return tuple(out.values())[:4]
-
-    def _class_hits(self, verdict: Verdict, k: int) -> tuple[Hit, ...]:
-        texts = self._classes[0]
-        return tuple(
-            Hit(texts[i].id, texts[i].title, texts[i].source, float(verdict.similarity[i]))
-            for i in verdict.order[:k]
-        )
-
-    def _nearest(self, vector: Vectors, k: int) -> tuple[Hit, ...]:
-        return tuple(self._index.search(vector[None], k, kinds=_PAYLOAD_KINDS)[0])
+    def _nearest(self, found: list[tuple[Payload, Scored]], k: int) -> list[tuple[Hit, ...]]:
+        """The ``k`` nearest texts of each record in which something was read."""
+        vectors = [scored.vector for _, scored in found if scored.vector is not None]
+        prepared = [self._family.prepare(p, self._config.limits).fields for p, _ in found]
+        return list(self._knowledge.nearest(np.stack(vectors), prepared, k)) if found else []

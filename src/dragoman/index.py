@@ -118,11 +118,23 @@ class Index:
             raise IntelError(f"queries of shape {q.shape} for vectors of length {self.dim}")
         norm = np.linalg.norm(q, axis=1, keepdims=True)
         q = (q / np.where(norm > 0, norm, 1)).astype(np.float32)
-        rows = np.arange(len(self)) if kinds is None else self._of_kinds(kinds)
+        rows = np.arange(len(self)) if kinds is None else self.rows_of(kinds)
         hits: list[list[Hit]] = []
         for start in range(0, len(q), QUERIES):
             hits += self._search(q[start : start + QUERIES], rows, k)
         return hits
+
+    def cosines(self, queries: Floats, rows: NDArray[np.intp]) -> Floats:
+        """Cosine similarity (n, len(rows)) of unit vectors (n, d) to the texts of these rows."""
+        out = np.empty((len(queries), len(rows)), np.float32)
+        for at in range(0, len(rows), ROWS):
+            out[:, at : at + ROWS] = queries @ self._block(rows[at : at + ROWS]).T
+        return out
+
+    def hit(self, row: int, score: float) -> Hit:
+        """The text of a row as a hit."""
+        text = self._at(row)
+        return Hit(text.id, text.title, text.source, score)
 
     def merge(self, other: Index) -> Index:
         """Both indexes as one; texts of ``other`` replace those with the same id.
@@ -134,10 +146,13 @@ class Index:
             raise _foreign(other.model, self.model, "merge")
         if not len(other) or not len(self):
             return self if len(self) else other
-        mine = [i for i in self.ids if i not in other.ids]
-        texts = [self.text(i) for i in mine] + other.texts()
-        vectors = np.concatenate([self.vectors_of(mine), other.vectors_of(other.ids)])
-        return Index.build(texts, vectors, self.model, storage=self.storage)
+        mine = [row for i, row in self.ids.items() if i not in other.ids]
+        theirs = {**_pack(other._unpack(slice(None)), self.storage), "kind": other._arrays["kind"]}
+        lines = [*(self._lines[row] for row in mine), *other._lines]
+        ids = [*(i for i in self.ids if i not in other.ids), *other.ids]
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        arrays = {n: np.concatenate([a[mine], theirs[n]])[order] for n, a in self._arrays.items()}
+        return Index([lines[row] for row in order], arrays, self.model, self.storage)
 
     def without(self, ids: Iterable[str]) -> Index:
         """The index less these ids; unknown ones are ignored."""
@@ -203,7 +218,8 @@ class Index:
         except KeyError as err:
             raise IntelError(f"no text has the id {err.args[0]}") from None
 
-    def _of_kinds(self, kinds: Iterable[str]) -> NDArray[np.intp]:
+    def rows_of(self, kinds: Iterable[str]) -> NDArray[np.intp]:
+        """Rows of the texts of these kinds, ascending."""
         codes = [KINDS.index(kind) for kind in kinds if kind in KINDS]
         return np.flatnonzero(np.isin(self._arrays["kind"], codes))
 
@@ -246,16 +262,12 @@ class Index:
             asked, score, found = asked[best], score[best], found[best]
         bounds = np.searchsorted(asked, np.arange(len(q) + 1))
         return [
-            [self._hit(int(r), float(s)) for r, s in zip(found[a:b], score[a:b], strict=True)]
+            [self.hit(int(r), float(s)) for r, s in zip(found[a:b], score[a:b], strict=True)]
             for a, b in pairwise(bounds)
         ]
 
     def _at(self, row: int) -> Text:
         return _text(_entries(self._lines[row : row + 1])[0])
-
-    def _hit(self, row: int, score: float) -> Hit:
-        text = self._at(row)
-        return Hit(text.id, text.title, text.source, score)
 
 
 def _unit(rows: Floats) -> Floats:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .detect import Scored
 from .encode import Vectors
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 _BATCH = 256
-_RANKED = 256  # rows ranked against the index at once
+_TIE = 1e-6  # scores closer than this are equal
 
 
 def payloads(engine: Engine, paths: Paths) -> dict[str, Any]:
@@ -40,13 +41,11 @@ def payloads(engine: Engine, paths: Paths) -> dict[str, Any]:
     if not rows:
         raise SourceError("no labelled row could be read", where=str(paths))
     scored, took = _score(engine, rows)
-    classes, vectors = engine._classes
-    similarity = _matrix(scored, vectors)
-    named = similarity.max(1) >= engine._bundle.known
+    similarity, named = _decided(engine, scored)
     scores = np.array([s.score for s in scored])
     report = payload_report(
         labels=[r.label for r in rows],
-        classes=[c.slug or c.id for c in classes],
+        classes=[c.slug or c.id for c in engine._knowledge.classes],
         class_scores=similarity,
         attack_scores=scores,
         abstained=~named | (scores < engine.threshold),
@@ -72,32 +71,37 @@ def _score(engine: Engine, rows: list[Labelled]) -> tuple[list[Scored], list[flo
     return scored, took
 
 
-def _matrix(scored: list[Scored], class_vectors: Vectors) -> Vectors:
-    """Similarity (n, C) of each record to each class; -1 where no instance was read."""
-    zero = np.zeros(class_vectors.shape[1], np.float32)
-    stacked = np.stack([zero if s.vector is None else s.vector for s in scored])
-    out = stacked @ class_vectors.T
-    out[[s.vector is None for s in scored]] = -1
-    return np.asarray(out, np.float32)
+def _decided(engine: Engine, scored: list[Scored]) -> tuple[Vectors, NDArray[np.bool_]]:
+    """Similarity (n, C) to each class, -1 where nothing was read, and which records are named."""
+    similarity = np.full((len(scored), len(engine._knowledge.classes)), -1, np.float32)
+    named = np.zeros(len(scored), bool)
+    for i, verdict in enumerate(map(engine._decide, scored)):
+        if verdict is not None:
+            similarity[i], named[i] = verdict.similarity, verdict.named is not None
+    return similarity, named
 
 
 def _ranks(engine: Engine, rows: list[Labelled], scored: list[Scored]) -> list[float]:
-    """Rank from 1 of the best-placed right CVE, for rows with a CVE that the index holds."""
-    index = engine._index
-    asked = [
-        (i, [c for c in r.cve if c in index.ids])
-        for i, r in enumerate(rows)
-        if any(c in index.ids for c in r.cve)
-    ]
-    everything = index.vectors_of(i for i in index.ids if i.startswith("CVE-")) if asked else None
+    """Rank from 1 of the best-placed right CVE, for rows with a CVE that the index holds.
+
+    Ranked among the CVEs as findings rank them (`places.py`); equals count as half before.
+    """
+    knowledge, limits = engine._knowledge, engine._config.limits
+    names = np.array(list(knowledge.index.ids), object)[knowledge.near_rows]
+    cves = np.array([name.startswith("CVE-") for name in names], bool)
+    at = {name: i for i, name in enumerate(names[cves])}
     ranks: list[float] = []
-    for i, cves in asked:
-        vector = scored[i].vector
-        if vector is None or everything is None:
-            ranks.append(float(len(index)))
+    for row, score in zip(rows, scored, strict=True):
+        right = [at[cve] for cve in row.cve if cve in at]
+        if not right:
             continue
-        right = float((index.vectors_of(cves) @ vector).max())
-        ranks.append(1.0 + float((everything @ vector > right + 1e-6).sum()))
+        if score.vector is None:
+            ranks.append(float(len(at)))
+            continue
+        fields = engine._family.prepare(row.payload, limits).fields
+        closeness = knowledge.closeness(score.vector[None], [fields])[0, cves]
+        gap = closeness - closeness[right].max()
+        ranks.append(float(0.5 + (gap > _TIE).sum() + (np.abs(gap) <= _TIE).sum() / 2))
     return ranks
 
 

@@ -82,7 +82,7 @@ class Shipped:
 class Recipe:
     """All of a training run."""
 
-    name: str
+    name: str = "unnamed"
     seed: int = 1
     stage1: Stage1 = field(default_factory=Stage1)
     stage2: Stage2 = field(default_factory=Stage2)
@@ -98,9 +98,27 @@ def load(name: str) -> Recipe:
         UsageError: there is no such recipe, or a key in it does not fit.
     """
     if name.endswith(".toml"):
-        return from_toml(Recipe, name)
+        return _checked(from_toml(Recipe, name), name)
     folder = files("dragoman") / "recipes"
     names = sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
     if name not in names:
         raise UsageError(f"no recipe {name!r}", hint=f"shipped: {', '.join(names)}, or a .toml file")
-    return from_toml(Recipe, Path(str(folder / f"{name}.toml")))
+    return _checked(from_toml(Recipe, Path(str(folder / f"{name}.toml"))), name)
+
+
+def _checked(recipe: Recipe, where: str) -> Recipe:
+    s1, s2 = recipe.stage1, recipe.stage2
+    for key, value, known in (
+        ("stage1.loss", s1.loss, ("triplet", "multi-positive", "none")),
+        ("stage2.tower", s2.tower, ("hashed", "language-model")),
+        ("stage2.anchors", s2.anchors, ("text", "learned")),
+    ):
+        if value not in known:
+            raise UsageError(f"{key} is {value!r}", where=where, hint=f"one of {', '.join(known)}")
+    if s2.tower == "hashed" and not s2.detection:
+        raise UsageError(
+            "the hashed tower needs stage2.detection above 0",
+            where=where,
+            hint="only a language model may score by its nearest anchor",
+        )
+    return recipe

@@ -66,12 +66,17 @@ class Rejected:
 
 
 class Field(NamedTuple):
-    """A named part of a request as received, e.g. ``query:id``, ``header:referer``, ``body:/a/0``."""
+    """A named part of a request as received, e.g. ``query:id``, ``header:referer``, ``body:/a/0``.
+
+    ``script`` is the extension of the script a parameter goes to (``php``), empty if there is none:
+    it names the technology, not the place.
+    """
 
     name: str
     value: bytes
     start: int
     end: int
+    script: str = ""
 
 
 class View(NamedTuple):
@@ -105,7 +110,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A text found near a query. ``score`` is a cosine similarity in [-1, 1]."""
+    """A text found near a query. ``score`` is a cosine similarity in [-1, 1].
+
+    Among the ``nearest`` of a payload it is half that plus half the score of `places.py`.
+    """
 
     id: str
     title: str

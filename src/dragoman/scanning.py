@@ -1,18 +1,18 @@
-"""A running scan: findings in the order of their records, at constant memory, on every core if it pays."""
+"""A running scan: findings in record order, at constant memory, on every core if it pays."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .config import Config
-from .errors import SourceError
+from .errors import SourceError, UsageError
 from .records import Counts, Finding, Payload, Rejected
 
 if TYPE_CHECKING:
@@ -29,9 +29,17 @@ _engine: Engine | None = None  # the engine of a worker process, inherited by fo
 
 
 class Scan(Iterator[Finding]):
-    """Iterates over findings; ``counts`` is up to date with what has been yielded, final at the end."""
+    """Iterates over findings; ``counts`` is up to date with what was yielded, final at the end.
 
-    def __init__(self, engine: Engine, records: Iterable[Payload | Rejected], config: Config) -> None:
+    ``counts`` keeps the first 1,000 rejected records. To see them all, set ``on_reject`` before
+    iterating: it is called with each as it is met.
+    """
+
+    on_reject: Callable[[Rejected], object] | None = None
+
+    def __init__(
+        self, engine: Engine, records: Iterable[Payload | Rejected], config: Config
+    ) -> None:
         self.counts = Counts()
         self._engine, self._config, self._records = engine, config, records
         self._findings = self._run()
@@ -39,7 +47,11 @@ class Scan(Iterator[Finding]):
     def __next__(self) -> Finding:
         return next(self._findings)
 
-    def _run(self) -> Iterator[Finding]:
+    def close(self) -> None:
+        """End the scan before its input does; processes it has started end with it."""
+        self._findings.close()
+
+    def _run(self) -> Generator[Finding, None, None]:
         batches = self._batches()
         for examined in self._examined(batches):
             found, uncovered = examined
@@ -66,7 +78,13 @@ class Scan(Iterator[Finding]):
                 self.counts.rejected += 1
                 if len(self.counts.rejects) < _REJECTS_KEPT:
                     self.counts.rejects.append(record)
+                if self.on_reject:
+                    self.on_reject(record)
                 continue
+            if not isinstance(record, self._engine._family.evidence):
+                raise UsageError(
+                    f"cannot scan a {type(record).__name__}", hint="give Payloads or paths"
+                )
             self.counts.parsed += 1
             yield record
 

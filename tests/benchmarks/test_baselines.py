@@ -51,6 +51,16 @@ def test_class_peer_learns(model: Any) -> None:
     assert np.mean(right) > 0.9
 
 
+def test_best_setting_is_fitted_again_on_more_rows() -> None:
+    grid = baselines.GRIDS["logistic"][:1]
+    small = baselines.fit(rows(600, 1), rows(100, 2), 0, limit=30, grid=grid)
+    large = baselines.fit(rows(600, 1), rows(100, 2), 0, limit=30, final=600, grid=grid)
+    assert small.trials[0]["score"] == large.trials[0]["score"]
+    assert len(large.vectorizer.vocabulary_) > 2 * len(small.vectorizer.vocabulary_)
+    fresh = [r for r in rows(60, 3) if r["label"] in large.classes_]
+    assert large.predict_scores(fresh).shape == (len(fresh), 3)
+
+
 def test_detection_peer_learns_and_repeats_itself() -> None:
     grid = baselines.GRIDS["logistic"][:2]
     one, two = (

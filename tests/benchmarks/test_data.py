@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import data
+import exploitdb
 import pytest
 from fill import fill, vary
 from hypothesis import given, settings
@@ -175,9 +176,17 @@ def template(
     } | more  # fmt: skip
 
 
+def exploit(number: int, cve: str, url: str) -> dict[str, Any]:
+    return {"edb": str(number), "path": "a.txt", "cve": [cve], "title": "A flaw", "requests": [],
+            "urls": [url], "head": url}  # fmt: skip
+
+
 @pytest.fixture
-def sources(tmp_path: Path) -> Path:
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "payload").mkdir()
+    (tmp_path / "vuln_text").mkdir()
+    for name in data.TEXTS:
+        (tmp_path / "vuln_text" / f"{name}.jsonl.gz").write_bytes(gzip.compress(b"{}"))
 
     def write(name: str, rows: list[Any]) -> None:
         text = "\n".join(r if isinstance(r, str) else json.dumps(r) for r in rows)
@@ -201,6 +210,20 @@ def sources(tmp_path: Path) -> Path:
         {"src": "PATT", "cls": "SQL Injection", "file": "a.txt", "payload": "# a comment"},
     ]
     write("payload_lists.jsonl.gz", [*injected, *legal, *junk])
+    exploits = [
+        exploit(1, "CVE-2019-1001", "http://a.example/p2.php?id=1'+or+1=1--"),
+        exploit(2, "CVE-2011-2", "http://a.example/p3.php?f=../../etc/passwd"),
+        exploit(3, "CVE-2011-3", "http://a.example/p4.php?f=plain"),
+    ]
+    write("exploitdb_web.jsonl.gz", exploits)
+    read = {r["id"]: exploitdb.digest(r["payload"]) for r in exploitdb.rows(tmp_path)}
+    labels = {"1": "sql-injection", "2": "path-traversal", "3": "none"}
+    audit = [
+        {"id": i, "label": labels[i], "read": d if i != "2" else "changed", "draw": "sample"}
+        for i, d in read.items()
+    ]
+    (tmp_path / "audit.jsonl").write_text("\n".join(map(json.dumps, audit)))
+    monkeypatch.setattr(exploitdb, "AUDIT", tmp_path / "audit.jsonl")
     known = [
         {"payload": "' OR wa='wa'--", "attack_type": "sqli"},
         {"payload": "streeta", "attack_type": "norm"},
@@ -228,17 +251,21 @@ def test_build_keeps_tests_whole_and_apart(sources: Path) -> None:
     learnt = splits["train"] + splits["valid"]
     keys = {fold_key(text_of(row), row["kind"]) for row in tests}
     assert not keys & {fold_key(text_of(row), row["kind"]) for row in learnt}
-    for one in data.SPLITS:
-        for two in data.SPLITS:
+    apart = [name for name in data.SPLITS if name != "test_disguised"]
+    for one in apart:
+        for two in apart:
             groups = [{r["group"] for r in splits[n] if "group" in r} for n in (one, two)]
             assert one == two or not groups[0] & groups[1]
     assert all(row["year"] >= 2022 for row in splits["test_later"])
     assert len(splits["test_later"]) == 24
     assert all(row.get("year", 0) < 2022 for row in learnt)
     assert len(splits["test_httpparams"]) == 2
+    assert [row["id"] for row in splits["test_exploitdb"]] == ["exploitdb/1"]  # read, of a class
+    assert not any("CVE-2019-1001" in row.get("cve", ()) for row in learnt)
+    assert counts["train: CVE in a test or validation split"] == 1
     assert counts["train: near-duplicate of a test or validation row"] >= 2
     assert counts["train: group in a test or validation split"] > 0
-    assert {row["source"] for row in learnt}.isdisjoint({"httpparams", "csic", "fwaf_bad"})
+    assert {row["source"] for row in learnt}.isdisjoint({"httpparams", "csic", "exploitdb"})
     assert all(splits.values())
 
 
@@ -252,6 +279,36 @@ def test_build_drops_junk_and_repeats_itself(sources: Path, tmp_path: Path) -> N
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     assert "sql-injection" in data.table(splits)
+
+
+def test_disguise_keeps_the_attack_and_takes_the_place() -> None:
+    attack = (
+        b"POST http://a.example/x?q=%27 HTTP/1.1\r\nHost: a.example\r\nUser-Agent: scanner\r\n"
+        b"Referer: () { :; }; id\r\nX-Cmd: id\r\nContent-Type: text/xml\r\n\r\n<a/>"
+    )
+    benign = (
+        b"GET / HTTP/1.1\r\nHost: b.example\r\nUser-Agent: browser\r\nReferer: b\r\n"
+        b"Content-Length: 9\r\n\r\nbody body"
+    )
+    head, _, body = data.disguise(attack, benign).partition(b"\r\n\r\n")
+    assert body == b"<a/>"
+    assert head.split(b"\r\n") == [
+        b"POST /x?q=%27 HTTP/1.1", b"Host: b.example", b"User-Agent: browser",
+        b"Referer: () { :; }; id", b"X-Cmd: id", b"Content-Type: text/xml",
+    ]  # fmt: skip
+
+
+def test_the_command_makes_a_training_directory(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "rows"
+    monkeypatch.setattr("sys.argv", ["data.py", "--data", str(sources), "--out", str(out)])
+    data.main()
+    assert {p.name for p in (out / "texts").iterdir()} == {f"{n}.jsonl.gz" for n in data.TEXTS}
+    assert {p.name for p in out.glob("*.jsonl.gz")} == {f"{n}.jsonl.gz" for n in data.SPLITS}
+    card = json.loads((out / "card.json").read_text())
+    assert card["rows"]["test_exploitdb"] == {"sql-injection": 1}
+    assert sum(card["dropped"].values()) > 2
 
 
 def test_rows_are_read_by_the_package(sources: Path, tmp_path: Path) -> None:

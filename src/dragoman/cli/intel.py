@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 from ..errors import IntelError
+from ..records import Counts, Rejected
 from . import options
 from .options import Bundle, ConfigFile, Intel, Json
+
+_SHOWN = 10  # rejected texts that are listed
 
 intel = typer.Typer(
     help="Add, list and remove your own intelligence.",
@@ -38,12 +41,21 @@ def add(
     from . import show
 
     engine = options.engine(ctx, bundle, intel, config)
-    texts = engine.add_intel(files, as_class=as_class)
+    counts = Counts()
+
+    def note(reject: Rejected) -> None:
+        counts.rejected += 1
+        if len(counts.rejects) < _SHOWN:
+            counts.rejects.append(reject)
+
+    texts = engine.add_intel(files, as_class=as_class, on_reject=note)
     if json:
         show.write_json([{"id": t.id, "kind": t.kind, "title": t.title} for t in texts])
     else:
         show.stdout().print(show.texts(texts))
-        typer.echo(f"{len(texts):,} added · intelligence {engine.intel_version}")
+        added = f"{len(texts):,} added · {counts.rejected:,} rejected"
+        typer.echo(f"{added} · intelligence {engine.intel_version}")
+    show.rejected(counts)
 
 
 @intel.command("list")

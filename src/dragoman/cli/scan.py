@@ -6,16 +6,16 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import SourceError, UsageError
-from ..records import Counts, Finding
+from ..records import Counts, Finding, Rejected
 from . import options
 from .options import Bundle, ConfigFile, Intel, Json
 
@@ -75,7 +75,9 @@ def scan(
     engine = options.engine(ctx, bundle, intel, config, threshold=threshold)
     found = engine.scan(paths, format=format, column=column, strict=strict)
     to_stdout = json or str(csv) == "-"
-    try:
+    with ExitStack() as files:
+        if rejects:
+            found.on_reject = _writer(files.enter_context(options.output(rejects)))
         report(
             engine,
             found,
@@ -87,9 +89,6 @@ def scan(
             limit=0 if to_stdout else limit_rows,
             to_stdout=to_stdout,
         )
-    finally:
-        if rejects:
-            _write_rejects(found.counts, rejects)
     if fail_on_finding and found.counts.found:
         raise typer.Exit(1)
 
@@ -213,8 +212,6 @@ def _noting(findings: Iterable[Finding], seen: list[str]) -> Iterator[Finding]:
         yield finding
 
 
-def _write_rejects(counts: Counts, path: Path) -> None:
-    """The rejected records a scan kept (the first 1,000), one JSON line each."""
-    with options.output(path) as file:
-        for reject in counts.rejects:
-            file.write(json.dumps(reject.to_dict()) + "\n")
+def _writer(file: IO[str]) -> Callable[[Rejected], object]:
+    """Writes rejected records to ``file``, one JSON line each."""
+    return lambda reject: file.write(json.dumps(reject.to_dict()) + "\n")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DragomanError
-from ..records import Explanation, Hit, Reading, Text
+from ..records import Counts, Explanation, Hit, Reading, Text
 from ..report.visible import visible
 
 if TYPE_CHECKING:
@@ -37,6 +37,14 @@ def stderr() -> Console:
 def write_json(value: Any) -> None:
     """``value`` as indented JSON on standard output."""
     print(json.dumps(value, indent=2))
+
+
+def rejected(counts: Counts) -> None:
+    """What was rejected, on standard error: the records kept, and how many more there were."""
+    for reject in counts.rejects:
+        print(visible(f"rejected: {reject.where}: {reject.reason}"), file=sys.stderr)
+    if more := counts.rejected - len(counts.rejects):
+        print(f"and {more:,} more rejected", file=sys.stderr)
 
 
 def failure(err: DragomanError, *, as_json: bool) -> None:

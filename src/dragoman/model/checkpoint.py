@@ -35,7 +35,7 @@ def load(path: Path, model: nn.Module, optimizers: Sequence[Optimizer]) -> int:
         return 0
     from safetensors import safe_open
 
-    with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(path, "pt") as file:
         step = int(json.loads(file.metadata()["step"]))
     tensors = load_file(path)
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from .language import LanguageTower
-from .payload import HashedTower
+from .payload import HashedTower, cosine_logit
 from .text import TextTower
 
 
@@ -32,6 +32,8 @@ def language_tower(tower: LanguageTower, anchors: Tensor, detects: bool, path: P
 class _WithLogit(nn.Module):
     """Without a trained detector, the logit is the nearest anchor's cosine, scaled."""
 
+    anchors: Tensor
+
     def __init__(self, tower: LanguageTower, anchors: Tensor, detects: bool) -> None:
         super().__init__()
         self.tower, self.detects = tower, detects
@@ -41,11 +43,6 @@ class _WithLogit(nn.Module):
         vectors, logits = self.tower(ids, mask)
         unit = nn.functional.normalize(vectors, dim=-1)
         return unit, logits if self.detects else cosine_logit(unit, self.anchors)
-
-
-def cosine_logit(unit: Tensor, anchors: Tensor) -> Tensor:
-    """The detection logit of a tower trained without benign rows (I,)."""
-    return 10 * (unit @ anchors.T).amax(-1) - 5
 
 
 def _onnx(model: nn.Module, path: Path, outputs: list[str]) -> None:

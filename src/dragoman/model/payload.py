@@ -20,7 +20,8 @@ class Pooled(NamedTuple):
     """Outputs for B records with I instances in all."""
 
     vectors: Tensor  # (B, 384) unit vectors of the records
-    logits: Tensor  # (B,) attack logits of the records
+    logits: Tensor  # (B,) attack logits of the records in training: the same mean
+    highest: Tensor  # (B,) attack logits in use: the highest instance, which padding cannot dilute
     each_vector: Tensor  # (I, 384) unit vectors of the instances
     each_logit: Tensor  # (I,)
 
@@ -41,7 +42,7 @@ class _Sum(torch.autograd.Function):
         return torch.from_numpy(bags.counts @ table[bags.rows].numpy())
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         values = torch.from_numpy(ctx.bags.counts.T @ grad.numpy())
         rows = ctx.bags.rows.unsqueeze(0)
         return torch.sparse_coo_tensor(rows, values, ctx.shape, is_coalesced=True), None
@@ -65,6 +66,11 @@ class HashedTower(nn.Module):
         return self.out(hidden), self.attack(hidden).squeeze(-1)
 
 
+def cosine_logit(unit: Tensor, anchors: Tensor) -> Tensor:
+    """The attack logit (I,) of a tower trained without benign rows: the nearest anchor's cosine, scaled."""
+    return 10 * (unit @ anchors.T).amax(-1) - 5
+
+
 def pool(vectors: Tensor, logits: Tensor, owner: Tensor, count: int) -> Pooled:
     """Instances (I, 384), (I,) pooled into ``count`` records; ``owner`` (I,) is sorted."""
     top = torch.full((count,), -1e9).scatter_reduce(0, owner, logits.detach(), "amax")
@@ -74,4 +80,4 @@ def pool(vectors: Tensor, logits: Tensor, owner: Tensor, count: int) -> Pooled:
     unit = nn.functional.normalize(vectors, dim=-1)
     mixed = torch.zeros(count, vectors.shape[1]).index_add(0, owner, unit * share.unsqueeze(-1))
     logit = torch.zeros(count).index_add(0, owner, logits * share)
-    return Pooled(nn.functional.normalize(mixed, dim=-1), logit, unit, logits)
+    return Pooled(nn.functional.normalize(mixed, dim=-1), logit, top, unit, logits)

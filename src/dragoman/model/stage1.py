@@ -15,12 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from ..recipe import Stage1
 from . import checkpoint
 from .loss import multi_positive, triplet
-from .text import TextTower, Tokenizer, tokenize
+from .text import TextTower, tokenize
 
 OnStep = Callable[[str, int, int, float], None]
 EVERY = 50  # steps between checkpoints
@@ -43,7 +44,7 @@ def train(
     on_step: OnStep,
 ) -> None:
     """Train the upper layers of ``tower`` in place, going on from a checkpoint in ``run``."""
-    if settings.loss == "none" or not data.texts:
+    if not data.texts:
         return
     path = run / "stage1.safetensors"
     start = copy.deepcopy(tower)

@@ -22,25 +22,39 @@ from ..recipe import Stage2
 from . import checkpoint
 from .language import LanguageTower
 from .loss import anchor_softmax, squared_distance
-from .payload import Counted, HashedTower, Pooled, pool
+from .payload import Counted, HashedTower, Pooled, cosine_logit, pool
 from .stage1 import OnStep
 
 EVERY = 200
-BATCH = 512  # records read at once when predicting
+BATCH = {HashedTower: 512, LanguageTower: 32}  # records read at once when predicting
 MANY = 300  # features read of one instance in a training step
 UNNAMED = 8  # attacks of no class in a batch
 
 
 class Model(nn.Module):
-    """A payload tower and the anchors (C, 384) it is pulled onto: class texts, or learned vectors."""
+    """A payload tower and the anchors (C, 384) it is pulled onto: class texts, or learned vectors.
 
-    def __init__(self, tower: HashedTower | LanguageTower, anchors: Tensor, learned: bool) -> None:
+    One that is not trained against benign rows (``detects``) scores by its nearest anchor.
+    """
+
+    def __init__(
+        self,
+        tower: HashedTower | LanguageTower,
+        anchors: Tensor,
+        learned: bool,
+        detects: bool = True,
+    ) -> None:
         super().__init__()
-        self.tower = tower
+        self.tower, self.detects = tower, detects
         self.anchors = nn.Parameter(anchors.clone(), requires_grad=learned)
 
     def forward(self, batch: Batch, count: int) -> Pooled:
-        vectors, logits = self.tower(*batch.inputs)
+        grouped = isinstance(self.tower, LanguageTower)
+        read = self.tower.in_groups if grouped else self.tower
+        vectors, logits = read(*batch.inputs)
+        if not self.detects:
+            unit = functional.normalize(vectors, dim=-1)
+            logits = cosine_logit(unit, functional.normalize(self.anchors, dim=-1))
         return pool(vectors[batch.instance], logits[batch.instance], batch.owner, count)
 
 
@@ -192,11 +206,11 @@ def predict(
 ) -> tuple[Tensor, Tensor]:
     """Vectors (n, 384) and attack logits (n,) of records."""
     model.eval()
-    reader = Reader(instances, model, 0.0)
+    reader, size = Reader(instances, model, 0.0), BATCH[type(model.tower)]
     vectors, logits = [], []
-    for start in range(0, len(bags), BATCH):
-        some = bags[start : start + BATCH]
+    for start in range(0, len(bags), size):
+        some = bags[start : start + size]
         pooled = model(reader.batch(some, None), len(some))
         vectors.append(pooled.vectors)
-        logits.append(pooled.logits)
+        logits.append(pooled.highest)
     return torch.cat(vectors), torch.cat(logits)

@@ -50,7 +50,7 @@ class TextTower(nn.Module):
     def lower(self, ids: Tensor, mask: Tensor, depth: int) -> Tensor:
         """Hidden states (B, T, 384) after ``depth`` layers: what may be cached when those are frozen."""
         at = torch.arange(ids.shape[1], device=ids.device)
-        hidden = self.norm(self.words(ids) + self.places(at) + self.kind)
+        hidden: Tensor = self.norm(self.words(ids) + self.places(at) + self.kind)
         for layer in self.layers[:depth]:
             hidden = layer(hidden, src_key_padding_mask=mask == 0)
         return hidden
@@ -61,7 +61,8 @@ class TextTower(nn.Module):
             hidden = layer(hidden, src_key_padding_mask=mask == 0)
         weight = mask.unsqueeze(-1).to(hidden.dtype)
         pooled = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
-        return nn.functional.normalize(pooled, dim=-1)
+        out: Tensor = nn.functional.normalize(pooled, dim=-1)
+        return out
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.upper(self.lower(ids, mask, 0), mask, 0)
@@ -122,8 +123,8 @@ def tokenize(made: Tokenizer, texts: Sequence[str], length: int) -> tuple[Tensor
     """Token ids and mask (n, T), T <= ``length``, padded with zeros."""
     rows = []
     for coded in made.encode_batch(list(texts)):
-        ids = coded.ids
-        rows.append(ids if len(ids) <= length else [*ids[: length - 1], ids[-1]])
+        row = coded.ids
+        rows.append(row if len(row) <= length else [*row[: length - 1], row[-1]])
     width = max(map(len, rows), default=1)
     ids = torch.zeros(len(rows), width, dtype=torch.int64)
     for i, row in enumerate(rows):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,10 +30,10 @@ from . import stage1, stage2
 from .language import LanguageTower
 from .payload import HashedTower
 from .stage1 import Described, OnStep
-from .text import DIM, TextTower, Tokenizer, embed, load_minilm
+from .text import DIM, TextTower, embed, load_minilm
 from .write import Parts, write_bundle
 
-HELD_OUT = 1500  # descriptions of later years on which stage 1 is measured
+HELD_OUT = 600  # descriptions of later years on which stage 1 is measured
 REFERENCES = 256  # benign vectors kept in the bundle
 
 
@@ -110,6 +111,8 @@ def _stage1(recipe: Recipe, corpus: Corpus, seed: int, out: Path, note: OnStep) 
     train, held_out = _descriptions(recipe, corpus)
     before = _space(tower, tokenizer, corpus.threats, {})
     figures = {"held_out_before": _agreement(before, held_out)}
+    if recipe.stage1.loss == "none":
+        return before._replace(card={"text_tower": figures})
     stage1.train(tower, tokenizer, train, recipe.stage1, seed, out, note)
     after = _space(tower, tokenizer, corpus.threats, figures)
     figures["held_out_after"] = _agreement(after, held_out)
@@ -122,7 +125,7 @@ def _space(
     parts = [parts_of(t) for t in threats]
     flat = embed(tower, tokenizer, [p for group in parts for p in group])
     raw = torch.stack(
-        [functional.normalize(v.mean(0), dim=0) for v in flat.split([len(p) for p in parts])]
+        [functional.normalize(v.mean(0), dim=0) for v in torch.split(flat, [len(p) for p in parts])]
     )
     mean = raw.mean(0)
     return Space(tower, tokenizer, mean, functional.normalize(raw - mean, dim=-1), card)
@@ -178,16 +181,14 @@ def _stage2(
     tower: HashedTower | LanguageTower
     if s.tower == "hashed":
         tower = HashedTower(s.bits, s.width, s.hidden)
-    elif s.tower == "language-model":
-        tower = LanguageTower(*load_minilm())
     else:
-        raise UsageError(f"unknown payload tower {s.tower!r}", hint="hashed or language-model")
+        tower = LanguageTower(*load_minilm())
     numbers = {t.slug: i for i, t in enumerate(corpus.threats)}
     anchors = space.threats[[numbers[slug] for slug in corpus.classes]]
     learned = s.anchors == "learned"
     if learned:
         anchors = functional.normalize(torch.randn(len(corpus.classes), DIM), dim=-1)
-    model = stage2.Model(tower, anchors, learned)
+    model = stage2.Model(tower, anchors, learned, detects=s.detection > 0)
     stage2.train(model, corpus.instances, corpus.train, s, seed, out, note)
     return model
 
@@ -198,8 +199,6 @@ def _calibrated(recipe: Recipe, corpus: Corpus, model: stage2.Model) -> dict[str
     vectors, logits = stage2.predict(model, corpus.instances, rows.bags)
     anchors = functional.normalize(model.anchors.detach(), dim=-1)
     cosines = vectors @ anchors.T
-    if not recipe.stage2.detection:
-        logits = 10 * cosines.amax(1) - 5
     scores = torch.sigmoid(logits.double()).numpy()
     benign = rows.labels == BENIGN
     requests = benign & rows.whole

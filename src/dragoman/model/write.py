@@ -1,4 +1,4 @@
-"""Writing a bundle: every part, its SHA-256, the manifest last, the directory replaced in one step."""
+"""Writing a bundle: every part and its SHA-256; the directory is replaced in one step."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torch import Tensor
 
+from .. import places
 from ..bundle import FORMAT
 from ..index import Index
 from ..recipe import Recipe
@@ -58,6 +59,8 @@ def write_bundle(to: Path, recipe: Recipe, parts: Parts, card: dict[str, Any]) -
     save_file(space, fresh / "space.safetensors")
     digest = hashlib.sha256((fresh / "text.onnx").read_bytes() + space["mean"].tobytes())
     _index(parts, digest.hexdigest()).save(fresh / "index")
+    cves = sorted((t for t in parts.texts if t.kind == "cve"), key=lambda t: t.id)
+    save_file(places.build(cves), fresh / "index" / "places.safetensors")
     (fresh / "MODEL_CARD.md").write_text(model_card(recipe.name, card), "utf-8")
     _manifest(fresh, recipe, parts, card, digest.hexdigest())
     shutil.rmtree(to, ignore_errors=True)
@@ -73,9 +76,7 @@ def _index(parts: Parts, space: str) -> Index:
     return Index.build(kept, parts.text_vectors, space, storage="int8")
 
 
-def _manifest(
-    folder: Path, recipe: Recipe, parts: Parts, card: dict[str, Any], space: str
-) -> None:
+def _manifest(folder: Path, recipe: Recipe, parts: Parts, card: dict[str, Any], space: str) -> None:
     s = recipe.stage2
     files = {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()

@@ -32,6 +32,8 @@ _OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 _SIMPLE = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0"}
 _PRINTABLE = bytes(range(32, 127)) + b"\t\r\n"
+_SLICE = 1024  # characters normalised at once: runs of combining marks cost their square
+_MEMBERS = 16  # of one gzip body
 
 _DEFAULT = Limits()
 
@@ -48,8 +50,10 @@ def percent(data: bytes) -> bytes:
 
 
 def plus(data: bytes) -> bytes:
-    """Form encoding's ``+`` for space (only where no real space shows that it is not encoded)."""
-    return data.replace(b"+", b" ") if b"+" in data and b" " not in data else data
+    """Form encoding's ``+`` for space, where no real space or base64 shows that it is not meant so."""
+    if b" " in data or _BASE64.fullmatch(data):
+        return data
+    return data.replace(b"+", b" ")
 
 
 def entities(data: bytes) -> bytes:
@@ -108,17 +112,29 @@ def width(data: bytes) -> bytes:
     if data.isascii():
         return data
     try:
-        return unicodedata.normalize("NFKC", data.decode("utf-8")).encode("utf-8", "replace")
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
         return data
+    slices = (text[at : at + _SLICE] for at in range(0, len(text), _SLICE))
+    return "".join(unicodedata.normalize("NFKC", part) for part in slices).encode("utf-8")
 
 
 def inflate(data: bytes, limit: int) -> bytes | None:
-    """Unpack gzip or zlib data up to ``limit`` bytes; None if it is neither."""
-    try:
-        return zlib.decompressobj(wbits=47).decompress(data, limit)
-    except zlib.error:
-        return None
+    """Unpack gzip or zlib data up to ``limit`` bytes; None if it is neither, or of too many members.
+
+    All members of a gzip file count (RFC 1952, 2.2): an attack may hide behind an empty first one.
+    """
+    out = b""
+    for number in range(_MEMBERS):
+        stream = zlib.decompressobj(wbits=47)
+        try:
+            out += stream.decompress(data, max(limit - len(out), 1))
+        except zlib.error:
+            return out if number else None
+        data = stream.unused_data
+        if not data or len(out) >= limit:
+            return out
+    return None
 
 
 def from_base64(data: bytes, limit: int) -> bytes | None:
@@ -142,9 +158,9 @@ def from_base64(data: bytes, limit: int) -> bytes | None:
 
 
 _STEPS: tuple[tuple[str, bytes, Callable[[bytes], bytes]], ...] = (
-    ("percent", b"%", percent),
     ("utf-7", b"+A", utf7),
     ("plus", b"+", plus),
+    ("percent", b"%", percent),
     ("entity", b"&", entities),
     ("escape", b"\\", escapes),
 )
@@ -154,10 +170,10 @@ def canonical(value: bytes, limits: Limits = _DEFAULT) -> tuple[bytes, tuple[str
     """The innermost reading of ``value`` and the chain of decoders that led to it."""
     chain: list[str] = []
     data = value
-    for _ in range(limits.decode_depth):
+    for turn in range(limits.decode_depth):
         before = data
         for name, mark, step in _STEPS:
-            if mark in data and (name != "plus" or "plus" not in chain):
+            if mark in data and (name != "plus" or turn == 0):  # a later + was written %2B
                 out = step(data)
                 if out != data:
                     chain.append(name)
@@ -191,8 +207,8 @@ def readings(value: bytes, limits: Limits = _DEFAULT) -> list[tuple[bytes, tuple
         inner = from_base64(out[-1][0], limits.inflate_bytes)
         if inner is None:
             break
-        data, more = canonical(inner, limits)
-        out.append((data[: limits.field_bytes], (*out[-1][1], "base64", *more)))
+        data, more = canonical(inner[: limits.field_bytes], limits)
+        out.append((data, (*out[-1][1], "base64", *more)))
     return out
 
 

@@ -25,6 +25,9 @@ _COOKIE = re.compile(rb"\s*([^;=]*)(?:=([^;]*))?(?:;|$)")
 _SAFE_PATH = re.compile(rb"[A-Za-z0-9._~/-]*")
 _SAFE_SEGMENT = re.compile(rb"[A-Za-z0-9._~-]*")
 _ODD_NAME = re.compile(rb"[^A-Za-z0-9._~\[\]-]|\[\$|__proto__|\.class|^class\.")
+_SCRIPT = re.compile(
+    rb"\.(php|phtml|asp|aspx|ashx|asmx|jsp|jspx|jsf|do|action|cgi|pl|cfm|nsf|dll|fcgi)[0-9]?(?=[/;?\s]|$)", re.I
+)
 _SYNTAX = re.compile(rb"[<>'\"`|;(){}$\\]")
 _JSON_STRING = re.compile(rb'"((?:[^"\\]|\\.)*+)(?:"(\s{0,8}:)?|\\?$)', re.S)
 _SAFE = re.compile(rb"[A-Za-z0-9 _.,:-]*")
@@ -72,7 +75,22 @@ def _split_request(data: bytes, limits: Limits) -> Split:
     covered = True
     if end and end.end() < len(data):
         covered = _body(fields, data, end.end(), headers, line, limits)
+    script = _SCRIPT.search(data, line.start, _path_end(data, line))
+    if script:
+        _mark(fields, script[1].lower().decode())
     return _bounded(fields, covered, limits)
+
+
+def _path_end(data: bytes, line: _Line) -> int:
+    mark = data.find(b"?", line.start, line.end)
+    return line.end if mark < 0 else mark
+
+
+def _mark(fields: list[Field], script: str) -> None:
+    """Note on every parameter which kind of script it goes to."""
+    for i, f in enumerate(fields):
+        if f.name.startswith(("query:", "form:")):
+            fields[i] = f._replace(script=script)
 
 
 class _Line(NamedTuple):
@@ -101,7 +119,8 @@ def _bounded(fields: list[Field], covered: bool, limits: Limits) -> Split:
         fields, covered = fields[: limits.fields], False
     for i, f in enumerate(fields):
         if len(f.value) > longest:
-            fields[i] = f._replace(value=f.value[:longest], end=f.start + longest)
+            end = min(f.end, f.start + longest)
+            fields[i] = f._replace(value=f.value[:longest], end=end)
             covered = False
     return Split(fields, covered)
 
@@ -114,19 +133,21 @@ def _target(fields: list[Field], data: bytes, start: int, end: int, limits: Limi
     path_end = end if mark < 0 else mark
     if path_end > start + 1:
         fields.append(Field("path", data[start:path_end], start, path_end))
-        _segments(fields, data, start, path_end)
+        _segments(fields, data, start, path_end, limits)
     if mark >= 0:
         _pairs(fields, "query", data, mark + 1, end, limits)
 
 
-def _segments(fields: list[Field], data: bytes, start: int, end: int) -> None:
+def _segments(fields: list[Field], data: bytes, start: int, end: int, limits: Limits) -> None:
     """Path segments that hold more than a plain name."""
     if _SAFE_PATH.fullmatch(data, start, end):
         return
     at = start
-    for number, segment in enumerate(data[start:end].split(b"/")[: _DEFAULT.fields]):
+    for number, segment in enumerate(data[start:end].split(b"/")):
         if len(segment) < end - start - 1 and not _SAFE_SEGMENT.fullmatch(segment):
             fields.append(Field(f"path:{number}", segment, at, at + len(segment)))
+            if len(fields) > limits.fields:
+                break
         at += len(segment) + 1
 
 
@@ -161,27 +182,30 @@ def _headers(
             begin = at + len(name) + 1 + (len(rest) - len(rest.lstrip()))
             headers[key] = value
             if key == b"cookie":
-                _cookies(fields, data, begin, begin + len(value))
+                _cookies(fields, data, begin, begin + len(value), limits)
             else:
                 label = f"header:{key[:64].decode('latin-1')}"
                 fields.append(Field(label, value, begin, begin + len(value)))
             if _ODD_NAME.search(key):
                 fields.append(Field("header-name", name, at, at + len(name)))
         elif line.strip():
-            fields.append(Field("header", line.strip(), at, stop))
+            begin = at + len(line) - len(line.lstrip())
+            fields.append(Field("header", line.strip(), begin, stop))
         at = stop + 1
         if len(fields) > limits.fields:
             break
     return headers
 
 
-def _cookies(fields: list[Field], data: bytes, start: int, end: int) -> None:
+def _cookies(fields: list[Field], data: bytes, start: int, end: int, limits: Limits) -> None:
     for match in _COOKIE.finditer(data, start, end):
         if match[2]:
             label = f"cookie:{match[1][:64].decode('latin-1')}"
             fields.append(Field(label, match[2], match.start(2), match.end(2)))
         elif match[1] and _ODD_NAME.search(match[1]):
             fields.append(Field("cookie", match[1], match.start(1), match.end(1)))
+        if len(fields) > limits.fields:
+            break
 
 
 def _body(
@@ -267,7 +291,7 @@ def _multipart(
         fields.append(Field("body", data[start:], start, len(data)))
         return
     at = data.find(mark, start)
-    while at >= 0 and len(fields) < limits.fields:
+    while at >= 0 and len(fields) <= limits.fields:
         begin = at + len(mark)
         following = data.find(mark, begin)
         end = len(data) if following < 0 else following

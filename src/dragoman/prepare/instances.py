@@ -3,21 +3,21 @@
 An instance holds what a class may rest on. What names the place rather than the attack is taken out
 before a model can learn it (the shortcut SALM, arXiv 2603.20181, warns of): the ``Host`` header and
 plain paths are left out, the plain prefix of a path, host names in URLs, digits and long random
-tokens are masked, letter case is folded. A parameter's name is kept only beside a value that is a URL,
-where it tells a redirect from a fetch or an include.
+tokens are masked, letter case is folded. A parameter's name and the extension of its script are kept
+only beside a value that is a URL, where they tell a redirect from a fetch or an include.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from ..config import Limits
 from ..records import Field
 from .decode import readings
 
-CHUNK = 512  # bytes of one instance; longer fields become overlapping chunks
+CHUNK = 192  # bytes of one instance; a longer field becomes overlapping chunks: no padding hides a part
 OVERLAP = 64
+FILE_CHUNK = 512  # an uploaded file is judged with its headers
 
 _DEFAULT = Limits()
 _PLAIN_HEADER = re.compile(rb"(?!.*(?:\.\.|//))[A-Za-z0-9_.:/=,*+ -]*")
@@ -47,13 +47,6 @@ _LOWER = bytes(
     for c in range(256)
 )
 _ADDRESS = re.compile(rb"[0-9]\.|localhost|0x|::|[0-9]{9}|metadata")
-
-
-class Instance(NamedTuple):
-    """One model input: normalised bytes (<= ``CHUNK``), and the index of the field it came from."""
-
-    data: bytes
-    field: int
 
 
 def normal(data: bytes) -> bytes:
@@ -88,7 +81,9 @@ def instances_of(field: Field, limits: Limits = _DEFAULT) -> list[bytes]:
         if kind == "path" and not name:
             text = _PATH_PREFIX.sub(b"/w", text, count=1)
         elif name and kind != "header" and _URL.match(text):
-            text = normal(name.encode("latin-1"))[:32] + b"=" + text
-        for start in range(0, max(len(text) - OVERLAP, 1), CHUNK - OVERLAP):
-            out.append(text[start : start + CHUNK])
+            script = b"." + field.script.encode() + b"?" if field.script else b""
+            text = script + normal(name.encode("latin-1"))[:32] + b"=" + text
+        size = FILE_CHUNK if kind == "file" else CHUNK
+        for start in range(0, max(len(text) - OVERLAP, 1), size - OVERLAP):
+            out.append(text[start : start + size])
     return out
