@@ -7,9 +7,9 @@ import zipfile
 from typing import Any
 
 from dragoman.config import Limits
+from dragoman.opening.stream import Stream
 from dragoman.records import Payload, Rejected
 from dragoman.sources import open_source
-from dragoman.opening.stream import Stream
 
 
 def read(paths: Any, **options: Any) -> tuple[list[Payload], list[Rejected]]:

@@ -1,5 +1,6 @@
-"""A bundle that is missing, damaged, tampered with or foreign is refused, and nothing else happens."""
+"""A bundle that is missing, damaged, tampered with or foreign is refused; nothing else happens."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ CLASSES = [
 
 
 def sealed(folder: Path, **changes) -> Path:
-    """Write ``bundle.json`` with fresh digests of all parts, so that only their content is wrong."""
+    """Write ``bundle.json`` with fresh digests of all parts: only their content may be wrong."""
     path = folder / "bundle.json"
     data = json.loads(path.read_bytes())
     data["files"] = {
@@ -60,9 +61,17 @@ def small(tmp_path):
     }
     save_file(payload, folder / "payload.safetensors")
     manifest = {
-        "format": 1, "name": "small", "space": "0" * 64, "tower": "hashed", "grams": {"bits": 8},
-        "threshold": 0.5, "known": 0.2, "classes": CLASSES, "files": {}, "card": {},
-    }  # fmt: skip
+        "format": 1,
+        "name": "small",
+        "space": "0" * 64,
+        "tower": "hashed",
+        "grams": {"bits": 8},
+        "threshold": 0.5,
+        "known": 0.2,
+        "classes": CLASSES,
+        "files": {},
+        "card": {},
+    }
     (folder / "bundle.json").write_text(json.dumps(manifest), "utf-8")
     return sealed(folder)
 
@@ -215,9 +224,8 @@ def test_tensors_of_the_wrong_shape_type_or_value(small, part):
         if array.dtype == np.float32:
             wrong += [np.full_like(array, v) for v in (np.nan, np.inf, 1e30)]
         for other in wrong:
-            if name == "benign" and other.ndim == 2 and other.dtype == np.float32:
-                if np.isfinite(other).all() and abs(other).max() < 1e4:
-                    continue  # any number of benign references is right
+            if name == "benign" and other.shape[1:] == (DIM,) and other.dtype == np.float32:
+                other[0, 0] = np.nan  # any number of benign references is right
             save_file(whole | {name: np.ascontiguousarray(other)}, path)
             refused(sealed(small), path.name)
         save_file({k: v for k, v in whole.items() if k != name}, path)
@@ -246,7 +254,9 @@ def test_the_command_exits_with_4(small):
 # -- damage of any kind --------------------------------------------------------------------------
 
 EDITS = st.lists(
-    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=0, max_size=4), st.integers(0, 4)),
+    st.tuples(
+        st.floats(0, 1, exclude_max=True), st.binary(min_size=0, max_size=4), st.integers(0, 4)
+    ),
     min_size=1,
     max_size=4,
 )
@@ -263,10 +273,8 @@ def damaged(data: bytes, edits) -> bytes:
 
 
 def only_bundle_errors(folder: Path) -> None:
-    try:
+    with contextlib.suppress(BundleError):
         use(folder)
-    except BundleError:
-        pass
 
 
 @QUIET
@@ -283,14 +291,31 @@ def test_a_damaged_manifest_raises_bundle_errors_only(small, edits):
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
 
 @QUIET
-@given(st.sampled_from(["format", "name", "space", "tower", "grams", "threshold", "known", "classes",
-                        "files", "card"]), VALUES)  # fmt: skip
+@given(
+    st.sampled_from(
+        [
+            "format",
+            "name",
+            "space",
+            "tower",
+            "grams",
+            "threshold",
+            "known",
+            "classes",
+            "files",
+            "card",
+        ]
+    ),
+    VALUES,
+)
 def test_any_value_in_the_manifest_raises_bundle_errors_only(small, key, value):
     path = small / "bundle.json"
     whole = path.read_bytes()
@@ -324,7 +349,7 @@ def test_the_real_bundle_with_damaged_models(bundle_path, tmp_path):
     model.write_bytes(damaged(model.read_bytes(), [(0.5, b"\xff" * 4, 4000)]))
     from dragoman import Engine
 
-    with pytest.raises(BundleError, match="text.onnx"):
+    with pytest.raises(BundleError, match=r"text\.onnx"):
         Engine.load(sealed(folder)).search("sql")
     shutil.copy(bundle_path / "text.onnx", model)
     (folder / "tokenizer.json").write_text('{"model": 3}')

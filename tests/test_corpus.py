@@ -58,7 +58,9 @@ def test_the_features_of_every_instance(data):
     instances = load(SMALL, data, 1, None).instances
     for i, text in enumerate(instances.strings):
         ids, _ = features([text], Grams(bits=10))
-        assert instances.ids[instances.offsets[i] : instances.offsets[i + 1]].tolist() == ids.tolist()
+        assert (
+            instances.ids[instances.offsets[i] : instances.offsets[i + 1]].tolist() == ids.tolist()
+        )
 
 
 def test_a_limit_samples_the_rows(data):
@@ -114,6 +116,11 @@ def test_texts_belong_to_the_threat_of_their_first_matching_cwe():
     def text(number, *cwe):
         return Text(f"CVE-2020-{number}", "t", "b", "cve", "cve", cwe=cwe)
 
-    texts = [text(1, "CWE-79"), text(2, "CWE-999999", "CWE-89"), text(3), text(4, "CWE-89", "CWE-79")]
+    texts = [
+        text(1, "CWE-79"),
+        text(2, "CWE-999999", "CWE-89"),
+        text(3),
+        text(4, "CWE-89", "CWE-79"),
+    ]
     found = {k: [t.id[-1] for t in v] for k, v in grouped(texts, builtin()).items()}
     assert found == {"class:cross-site-scripting": ["1"], "class:sql-injection": ["2", "4"]}

@@ -1,5 +1,7 @@
 """Hashed n-grams: a batch reads as its strings do one by one, and ids stay in the table."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ def bags(strings, grams=GRAMS):
     assert len(offsets) == len(strings) + 1
     assert offsets[0] == 0
     assert offsets[-1] == len(ids)
-    return [sorted(ids[a:b].tolist()) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [sorted(ids[a:b].tolist()) for a, b in itertools.pairwise(offsets)]
 
 
 @settings(max_examples=200, deadline=None)
@@ -43,8 +45,12 @@ def test_nothing_has_no_features(strings):
 
 def test_empty_strings_own_empty_ranges():
     assert bags([b"", b"select 1", b"", b"<b>", b""]) == [
-        [], bags([b"select 1"])[0], [], bags([b"<b>"])[0], []
-    ]  # fmt: skip
+        [],
+        bags([b"select 1"])[0],
+        [],
+        bags([b"<b>"])[0],
+        [],
+    ]
 
 
 def test_the_count_of_each_family():

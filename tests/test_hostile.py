@@ -7,7 +7,6 @@ bounded.
 import gzip
 import io
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -27,23 +26,33 @@ DONE, UNREADABLE = 0, 3
 HEAD = b"POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Type: %s\r\n%s\r\n"
 
 
+# Runs a command and writes down its peak memory. A process of its own: a child's figure begins with
+# that of the process it was forked from.
+WATCHER = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[2:]).returncode
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+open(sys.argv[1], "w").write(str(peak))
+sys.exit(code)
+"""
+
+
 @pytest.fixture(scope="module")
 def scan(bundle_path, tmp_path_factory):
     """Run ``dragoman scan`` in a process of its own; the exit code and what it printed."""
-    intel = tmp_path_factory.mktemp("intel")
+    folder = tmp_path_factory.mktemp("scan")
+    options = ["--bundle", str(bundle_path), "--intel", str(folder / "intel")]
 
     def run(*args, stdin=b""):
-        began = time.monotonic()
-        command = [sys.executable, "-m", "dragoman", "scan", *map(str, args)]
-        options = ["--bundle", str(bundle_path), "--intel", str(intel)]
-        done = subprocess.run(command + options, input=stdin, capture_output=True, timeout=SECONDS)
+        command = [sys.executable, "-m", "dragoman", "scan", *map(str, args), *options]
+        watched = [sys.executable, "-c", WATCHER, str(folder / "peak"), *command]
+        done = subprocess.run(watched, input=stdin, capture_output=True, timeout=SECONDS)
         output = (done.stdout + done.stderr).decode("utf-8", "backslashreplace")
         assert "Traceback" not in output
-        assert done.returncode >= 0, f"killed by signal {-done.returncode}"
-        assert time.monotonic() - began < SECONDS
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        assert 0 <= done.returncode < 128, f"killed: {done.returncode}"
         unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-        assert peak / unit < PEAK_MB, f"{peak / unit:.0f} MB"
+        peak = int((folder / "peak").read_text()) / unit
+        assert peak < PEAK_MB, f"{peak:.0f} MB"
         return done.returncode, output
 
     return run
@@ -66,7 +75,8 @@ RECORDS = {
     "XML entity bomb": HEAD % (b"application/xml", b"") + BOMB,
     "gzip bomb body": HEAD % (b"text/plain", b"Content-Encoding: gzip\r\n")
     + gzip.compress(bytes(200 << 20)),
-    "multipart without an end": HEAD % (b"multipart/form-data; boundary=X", b"") + b"--X\r\n" * 50_000,
+    "multipart without an end": HEAD % (b"multipart/form-data; boundary=X", b"")
+    + b"--X\r\n" * 50_000,
     "many headers": b"GET / HTTP/1.1\r\n" + b"A: ;\r\n" * 100_000 + b"\r\n",
     "many parameters": b"GET /?" + b"a=;&" * 100_000 + b" HTTP/1.1\r\n\r\n",
     "deep percent encoding": b"GET /?a=%" + b"25" * 100_000 + b"3C HTTP/1.1\r\n\r\n",
@@ -102,11 +112,11 @@ def test_a_line_of_100_mb(scan, tmp_path):
 def test_many_long_lines_do_not_fill_the_memory(scan, tmp_path):
     path = tmp_path / "lines.txt"
     with path.open("wb") as file:
-        for number in range(1500):
-            file.write(b"%d<" % number + b"a;" * 20_000 + b"\n")
+        for number in range(600):
+            file.write(b"%d<" % number + b"a;" * 30_000 + b"\n")
     code, output = scan(path, "--format", "lines")
     assert code == DONE
-    assert "1,500 parsed" in output
+    assert "600 parsed" in output
 
 
 @pytest.mark.parametrize("depth", [100, 100_000])
@@ -118,8 +128,16 @@ def test_nested_json_lines_are_rejected(scan, tmp_path, depth):
     assert "1 parsed · 1 rejected" in output
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"log": {"entries": [{"request": 5}, 7', '{"log": []}',
-                                  '{"log": {"entries": [null, {"request": {"url": {}}}]}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        '{"log": {"entries": [{"request": 5}, 7',
+        '{"log": []}',
+        '{"log": {"entries": [null, {"request": {"url": {}}}]}}',
+    ],
+)
 def test_a_broken_har(scan, tmp_path, text):
     path = tmp_path / "broken.har"
     path.write_text(text)
@@ -176,7 +194,7 @@ def test_inputs_that_hold_nothing(scan, tmp_path):
 
 
 def test_a_directory_with_good_and_bad_files(scan, tmp_path):
-    (tmp_path / "a.http").write_bytes(RECORDS["NUL bytes"])
+    (tmp_path / "a.http").write_bytes(b"GET /?a=;id HTTP/1.1\r\nHost: example.com\r\n\r\n")
     (tmp_path / "b.gz").write_bytes(b"\x1f\x8bnot gzip")
     (tmp_path / "c.zip").write_bytes(b"PK\x03\x04broken")
     (tmp_path / "d.parquet").write_bytes(b"PAR1" + bytes(40) + b"PAR1")
@@ -201,17 +219,38 @@ def engine(bundle_path):
 
 
 PIECES = st.sampled_from(
-    [b"GET /", b"POST /x HTTP/1.1\r\n", b"\r\n\r\n", b"?", b"a=", b"&", b"Cookie: a=", b"%3Cscript%3E",
-     b"Content-Encoding: gzip\r\n", gzip.compress(b"<script>"), b"Content-Type: text/xml\r\n", b"<a ",
-     b'{"a": "', b"\\u00", b"' or 1=1", b"${jndi:", b"\xff", b"\0", b"../", "ｓ".encode(), b"+ADw-"]
-)  # fmt: skip
+    [
+        b"GET /",
+        b"POST /x HTTP/1.1\r\n",
+        b"\r\n\r\n",
+        b"?",
+        b"a=",
+        b"&",
+        b"Cookie: a=",
+        b"%3Cscript%3E",
+        b"Content-Encoding: gzip\r\n",
+        gzip.compress(b"<script>"),
+        b"Content-Type: text/xml\r\n",
+        b"<a ",
+        b'{"a": "',
+        b"\\u00",
+        b"' or 1=1",
+        b"${jndi:",
+        b"\xff",
+        b"\0",
+        b"../",
+        "ｓ".encode(),
+        b"+ADw-",
+    ]
+)
 
 
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    data=st.binary(max_size=2000) | st.lists(PIECES | st.binary(max_size=9), max_size=30).map(b"".join),
+    data=st.binary(max_size=2000)
+    | st.lists(PIECES | st.binary(max_size=9), max_size=30).map(b"".join),
     kind=st.sampled_from([None, "http", "value"]),
 )
 def test_any_bytes_can_be_explained(engine, data, kind):
@@ -229,7 +268,9 @@ def test_any_text_can_be_explained(engine, text):
     json.dumps(engine.explain(text).to_dict())
 
 
-@pytest.mark.parametrize("unit", [b"%", b"A", b"<a =\"", b"\xcc\x80\xcc\x96", b"&#x3c;", b"a=;&", b"\0"])
+@pytest.mark.parametrize(
+    "unit", [b"%", b"A", b'<a ="', b"\xcc\x80\xcc\x96", b"&#x3c;", b"a=;&", b"\0"]
+)
 def test_a_payload_as_long_as_the_limit(engine, unit):
     size = Limits().record_bytes
     data = (unit * (size // len(unit) + 1))[:size]

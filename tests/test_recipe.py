@@ -23,6 +23,15 @@ def test_salm_is_the_paper_as_published():
     assert (s.distance, s.softmax, s.detection, s.benign) == (1, 0, 0, 0)
 
 
+def test_salm_is_as_base_where_the_paper_is_silent():
+    base, salm = load("base"), load("salm")
+    for key in ("frozen", "length", "per_class", "until", "steps", "batch", "rate"):
+        assert getattr(salm.stage1, key) == getattr(base.stage1, key), key
+    assert salm.grammar == dataclasses.replace(base.grammar, benign=0)
+    assert (salm.stage2.balance, salm.calibration) == (base.stage2.balance, base.calibration)
+    assert (salm.index, salm.seed) == (base.index, base.seed)
+
+
 def test_evidence_only_is_base_without_text():
     base, ablation = load("base"), load("evidence-only")
     text = {"anchors": "learned", "distance": 0.0, "softmax": 1.0}

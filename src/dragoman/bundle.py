@@ -5,11 +5,11 @@
     tokenizer.json         its WordPiece vocabulary
     payload.safetensors    hashed payload tower (or payload.onnx: a language model as payload tower)
     space.safetensors      mean (384,), class vectors (C, 384), benign reference vectors (R, 384)
-    index/                 the shipped intelligence index, and the place words of its CVEs (`places.py`)
+    index/                 the shipped intelligence, and the place words of its CVEs (`places.py`)
     MODEL_CARD.md          data, licences, figures
 
-No part is executable or pickled. ``space`` is the digest of what maps texts to vectors: intelligence made
-in one space fits every bundle of that space.
+No part is executable or pickled. ``space`` is the digest of what maps texts to vectors:
+intelligence made in one space fits every bundle of that space.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Settings as typed dataclasses, read from TOML. An unknown key is an error naming the nearest one."""
+"""Settings as typed dataclasses, read from TOML. An unknown key is an error naming the
+nearest one.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings. ``Config.load`` reads a TOML file with the tables ``[limits]`` and ``[scan]``."""
+    """All settings. ``Config.load`` reads a TOML file with the tables ``[limits]`` and
+    ``[scan]``.
+    """
 
     limits: Limits = field(default_factory=Limits)
     scan: Scan = field(default_factory=Scan)

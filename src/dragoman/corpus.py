@@ -1,7 +1,7 @@
 """Training rows made ready: texts with their classes, payloads as bags of hashed features.
 
-The training directory holds ``train*.jsonl[.gz]`` and ``valid*.jsonl[.gz]`` (labelled payloads) and,
-in ``texts/``, vulnerability texts in any format `dragoman intel add` reads.
+The training directory holds ``train*.jsonl[.gz]`` and ``valid*.jsonl[.gz]`` (labelled payloads)
+and, in ``texts/``, vulnerability texts in any format `dragoman intel add` reads.
 """
 
 from __future__ import annotations
@@ -133,9 +133,7 @@ def _usable(train: Rows, valid: Rows, data: Path) -> None:
             )
 
 
-def _labelled(
-    data: Path, name: str, limit: int | None, counts: dict[str, int]
-) -> list[Labelled]:
+def _labelled(data: Path, name: str, limit: int | None, counts: dict[str, int]) -> list[Labelled]:
     paths = sorted(data.glob(f"{name}*.jsonl*"))
     if not paths:
         raise SourceError(

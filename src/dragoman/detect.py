@@ -4,9 +4,9 @@
     score  = sigmoid(highest logit)    below the threshold: no finding
     verdict = nearest class vector     below the similarity ``known``: "unknown"
 
-The highest instance gives the score, so that no padding dilutes it. The vector of a record is the mean
-of its instances' vectors weighted by the softmax of their attack logits, so the field that carries the
-attack decides, and is cited as evidence.
+The highest instance gives the score, so that no padding dilutes it. The vector of a record is the
+mean of its instances' vectors weighted by the softmax of their attack logits, so the field that
+carries the attack decides, and is cited as evidence.
 
 A class the user added as text may be named by a match instead (`prototypes.py`): then the matching
 instance's vector is the record's, its class is the verdict, and the match's score counts if it is

@@ -90,7 +90,8 @@ class LanguageModel:
         if not texts:
             return [np.zeros((0, *shape), np.float32) for shape in shapes]
         words, session = self._parts
-        rows = [c.ids for c in words.encode_batch([t[: self._length * 16] for t in texts])]
+        plain = [t[: self._length * 16].encode("utf-8", "replace").decode() for t in texts]
+        rows = [c.ids for c in words.encode_batch(plain)]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         parts: list[list[Vectors]] = []
         for start in range(0, len(order), 32):
@@ -118,7 +119,9 @@ class LanguageModel:
 
 
 class HashedEncoder:
-    """The hashed n-gram tower (`model/payload.py`) in NumPy; its table is int8 with one scale a column."""
+    """The hashed n-gram tower (`model/payload.py`) in NumPy; the table is int8, a scale a column."""
+    column.
+    """
 
     def __init__(self, folder: Path, grams: Grams) -> None:
         path = folder / "payload.safetensors"
@@ -170,7 +173,7 @@ def gelu(x: Vectors) -> Vectors:
 
 
 class LanguageModelEncoder:
-    """A language model as payload tower: instances are read as text. Slow, and better at language."""
+    """A language model as payload tower: it reads instances as text. Slow, better at language."""
 
     def __init__(self, folder: Path) -> None:
         self._model = LanguageModel(folder / "payload.onnx", folder / "tokenizer.json", 112)

@@ -1,11 +1,11 @@
 """The error tree. Every error says what is wrong, where, and what to do about it.
 
-    DragomanError
-      UsageError         wrong option, unknown format, unknown config key      exit 2
-      SourceError        an input that cannot be read, or holds no record      exit 3
-        LimitError       an input larger or deeper than a configured limit     exit 3
-      BundleError        a bundle that is missing, damaged or foreign          exit 4
-      IntelError         intelligence that cannot be read or does not fit      exit 4
+DragomanError
+  UsageError         wrong option, unknown format, unknown config key      exit 2
+  SourceError        an input that cannot be read, or holds no record      exit 3
+    LimitError       an input larger or deeper than a configured limit     exit 3
+  BundleError        a bundle that is missing, damaged or foreign          exit 4
+  IntelError         intelligence that cannot be read or does not fit      exit 4
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Hashed n-gram features of byte strings, computed for a whole batch at once with NumPy.
 
-Three families share one table of ``2**bits`` rows: byte n-grams; token n-grams (a token is a run of
-letters, digits and underscores, or one other byte that is not a space); and skeleton n-grams, in which every word
-token reads the same, so that only the syntax between the words is seen.
+Three families share one table of ``2**bits`` rows: byte n-grams; token n-grams (a token is a run
+of letters, digits and underscores, or one other byte that is not a space); and skeleton n-grams,
+in which every word token reads the same, so that only the syntax between the words is seen.
 """
 
 from __future__ import annotations

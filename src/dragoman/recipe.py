@@ -36,7 +36,9 @@ class Stage2:
     distance: float = 1.0  # weight of the squared distance to the class anchor
     softmax: float = 0.5  # weight of cross entropy over all anchors
     scale: float = 8.0  # its inverse temperature
-    detection: float = 1.0  # weight of attack against benign; 0: the nearest anchor's cosine decides
+    detection: float = (
+        1.0  # weight of attack against benign; 0: the nearest anchor's cosine decides
+    )
     steps: int = 2000
     attacks: int = 96  # labelled attack records in a batch
     benign: int = 128  # benign records, half requests and half values; 0 if detection is 0
@@ -100,9 +102,13 @@ def load(name: str) -> Recipe:
     if name.endswith(".toml"):
         return _checked(from_toml(Recipe, name), name)
     folder = files("dragoman") / "recipes"
-    names = sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
+    names = sorted(
+        p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
+    )
     if name not in names:
-        raise UsageError(f"no recipe {name!r}", hint=f"shipped: {', '.join(names)}, or a .toml file")
+        raise UsageError(
+            f"no recipe {name!r}", hint=f"shipped: {', '.join(names)}, or a .toml file"
+        )
     return _checked(from_toml(Recipe, Path(str(folder / f"{name}.toml"))), name)
 
 

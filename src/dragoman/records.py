@@ -14,7 +14,9 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where a record came from: the path (``a.zip!b.log`` inside an archive), line (1-based) or byte."""
+    """Where a record came from: the path (``a.zip!b.log`` inside an archive), line (1-based)
+    or byte.
+    """
 
     path: str
     line: int | None = None
@@ -80,7 +82,9 @@ class Field(NamedTuple):
 
 
 class View(NamedTuple):
-    """One decoded reading of a field: the text, the decoders applied in order, its span in the record."""
+    """One decoded reading of a field: the text, the decoders applied in order, its span in
+    the record.
+    """
 
     text: str
     chain: tuple[str, ...]
@@ -221,7 +225,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything known about one payload: the finding if any, every field, every class, the nearest texts."""
+    """Everything known about one payload: the finding if any, every field, every class, the
+    nearest texts.
+    """
 
     finding: Finding | None
     score: float

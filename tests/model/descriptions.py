@@ -1,10 +1,10 @@
-"""A few dozen vulnerability descriptions, written for the tests; the last two of each are held out."""
+"""A few dozen vulnerability descriptions, written for the tests; two of each are held out."""
 
 DESCRIPTIONS = {
     79: [
         "The display name of a member is printed into the page as it was typed, markup included.",
         "Comments keep their angle brackets, so a visitor's browser runs what a stranger wrote.",
-        "The search term is echoed in the heading without encoding, and a crafted link runs code there.",
+        "The search term is echoed in the heading unencoded, and a crafted link runs code there.",
         "An event handler can be put into an image tag of a forum post.",
         "The error page repeats the address it was called with, tags and all.",
         "A calendar entry's title may hold a tag that acts when a colleague opens the month view.",
@@ -12,14 +12,14 @@ DESCRIPTIONS = {
     89: [
         "The article number is glued into the WHERE clause, so a quote ends the string early.",
         "By adding a UNION to the sort order a guest reads the table of accounts.",
-        "The statistics module builds its statement from the date field; pauses reveal the data bit by bit.",
-        "A backslash in the user name breaks the prepared text of the look-up and opens the ledger.",
+        "The statistics module puts the date field into its query; pauses reveal the data slowly.",
+        "A backslash in the user name breaks the text of the look-up and opens the ledger.",
         "Filtering orders by customer passes the value unquoted to the table engine.",
-        "The report's group column reaches the statement as it came, and other tables can be joined in.",
+        "The report's group column reaches the statement as it came; other tables can be joined.",
     ],
     22: [
         "Dot-dot segments in the download name lead out of the folder meant for attachments.",
-        "The template parameter accepts an absolute name and returns the password list of the host.",
+        "The template parameter accepts an absolute name and returns the host's password list.",
         "Names in an unpacked archive may climb upwards and overwrite the start script.",
         "The language switch includes whatever local name it is given.",
         "An encoded slash lets the image viewer open settings kept above its directory.",
@@ -35,7 +35,7 @@ DESCRIPTIONS = {
     ],
     94: [
         "The formula field is evaluated as source of the script language on the server.",
-        "Double braces in a greeting are worked out by the template engine, which reaches the interpreter.",
+        "Double braces in a greeting are computed by the template engine, down to the interpreter.",
         "The plug-in stores a setting that is later run as part of the page's program.",
         "Log messages with a look-up expression load a class from a foreign directory server.",
         "The rule editor passes an expression to the evaluator with all objects in reach.",
@@ -47,10 +47,10 @@ DESCRIPTIONS = {
         "The webhook tester connects to loopback ports on behalf of the caller.",
         "The document converter loads pictures from hosts that only the server can see.",
         "Feeds may point to private addresses, and the answer is shown to the subscriber.",
-        "The import wizard downloads from a link and can be aimed at the admin port of a neighbour.",
+        "The import wizard downloads from a link and can be aimed at a neighbour's admin port.",
     ],
     601: [
-        "After the login the visitor is sent to the page named in the return parameter, wherever it lies.",
+        "After the login the visitor is sent to the page in the return parameter, anywhere.",
         "Two slashes at the start of the next field lead to a foreign site that looks alike.",
         "The logout link forwards to any host, which helps phishing.",
         "The language chooser jumps to an address from the query without checking its host.",

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is missing: pip install 'dragoman[train]'")
 
 from dragoman.config import Limits  # noqa: E402
-from dragoman.corpus import Instances, generate_rows, _rows  # noqa: E402
+from dragoman.corpus import Instances, _rows, generate_rows  # noqa: E402
 from dragoman.features import Grams  # noqa: E402
 from dragoman.intel.threats import benchmark  # noqa: E402
 from dragoman.model import stage1, stage2  # noqa: E402
@@ -16,19 +16,23 @@ from dragoman.model.text import load_minilm  # noqa: E402
 from dragoman.recipe import Grammar, Stage1, Stage2  # noqa: E402
 
 TEXTS = Described(
-    [f"{what} number {i}" for what in ("quoted query", "script in page", "file path") for i in range(4)],
+    [
+        f"{what} number {i}"
+        for what in ("quoted query", "script in page", "file path")
+        for i in range(4)
+    ],
     [group for group in range(3) for _ in range(4)],
 )
 
 
-class Stopped(Exception):
+class KilledError(Exception):
     """What a kill looks like from inside."""
 
 
 def stop_at(last):
     def on_step(_stage, step, _total, _loss):
         if step == last:
-            raise Stopped
+            raise KilledError
 
     return on_step
 
@@ -56,7 +60,7 @@ def test_stage_1(tmp_path, monkeypatch, loss):
     start, _ = load_minilm(layers=2)
     whole = run(tmp_path / "whole", silent)
     assert not same(whole, start)
-    with pytest.raises(Stopped):
+    with pytest.raises(KilledError):
         run(tmp_path / "stopped", stop_at(5))  # the last checkpoint is that of step 4
     steps = []
     resumed = run(tmp_path / "stopped", lambda _s, step, *_: steps.append(step))
@@ -104,7 +108,7 @@ def test_stage_2(tmp_path, monkeypatch, rows, kind):
         return model
 
     whole = run(tmp_path / "whole", silent)
-    with pytest.raises(Stopped):
+    with pytest.raises(KilledError):
         run(tmp_path / "stopped", stop_at(3))
     steps = []
     resumed = run(tmp_path / "stopped", lambda _s, step, *_: steps.append(step))

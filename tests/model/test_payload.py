@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch", reason="torch is missing: pip install 'drag
 
 from scipy.sparse import csr_array  # noqa: E402
 
-from dragoman.corpus import Instances  # noqa: E402
 from dragoman.config import Limits  # noqa: E402
+from dragoman.corpus import Instances  # noqa: E402
 from dragoman.detect import Scorer  # noqa: E402
 from dragoman.encode import HashedEncoder  # noqa: E402
 from dragoman.features import Grams  # noqa: E402
@@ -42,6 +42,7 @@ def test_pooling_weighs_instances_by_their_logits():
     expected = torch.tensor([0.75, 0.25])
     assert torch.allclose(pooled.vectors[0], expected / expected.norm())
     assert torch.allclose(pooled.vectors[1], torch.tensor([0.0, 1.0]))
+    assert pooled.highest.tolist() == pytest.approx([math.log(3), 5.0], rel=1e-5)
     assert pooled.logits.tolist() == pytest.approx([0.75 * math.log(3), 5.0], rel=1e-5)
 
 

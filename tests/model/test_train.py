@@ -8,25 +8,26 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is missing: pip install 'dragoman[train]'")
 
-import torch  # noqa: E402
-from descriptions import DESCRIPTIONS, records  # noqa: E402
+import torch
+from descriptions import DESCRIPTIONS, records
 
-from dragoman import Engine  # noqa: E402
-from dragoman.bundle import DIM, load  # noqa: E402
-from dragoman.config import Limits  # noqa: E402
-from dragoman.corpus import Instances  # noqa: E402
-from dragoman.encode import TextEncoder  # noqa: E402
-from dragoman.errors import SourceError, UsageError  # noqa: E402
-from dragoman.features import Grams  # noqa: E402
-from dragoman.intel.threats import benchmark  # noqa: E402
-from dragoman.model import checkpoint, stage2  # noqa: E402
-from dragoman.model.payload import HashedTower  # noqa: E402
-from dragoman.model.text import embed, load_minilm  # noqa: E402
-from dragoman.model.train import run  # noqa: E402
-from dragoman.records import Payload, Where  # noqa: E402
-from dragoman.synth.grammar import generate  # noqa: E402
-from dragoman.synth.grammar import load as grammar  # noqa: E402
-from dragoman.synth.request import benign_request, embed as in_request  # noqa: E402
+from dragoman import Engine
+from dragoman.bundle import DIM, load
+from dragoman.config import Limits
+from dragoman.corpus import Instances
+from dragoman.encode import TextEncoder
+from dragoman.errors import SourceError, UsageError
+from dragoman.features import Grams
+from dragoman.intel.threats import benchmark
+from dragoman.model import checkpoint, stage2
+from dragoman.model.payload import HashedTower
+from dragoman.model.text import embed, load_minilm
+from dragoman.model.train import run
+from dragoman.records import Payload, Where
+from dragoman.synth.grammar import generate
+from dragoman.synth.grammar import load as grammar
+from dragoman.synth.request import benign_request
+from dragoman.synth.request import embed as in_request
 
 pytestmark = pytest.mark.train
 
@@ -169,7 +170,7 @@ def test_held_out_payloads_find_their_class_far_more_often(trained, held_out):
     numbers = {c.id: c.slug for c in bundle.classes}
 
     def nearest(payload):
-        hits = [h for h in engine.explain(payload.data, kind="value").classes]
+        hits = engine.explain(payload.data, kind="value").classes
         return next((numbers[h.id] for h in hits if numbers[h.id] in benchmark()), None)
 
     after = np.mean([nearest(p) == slug for slug, p in held_out])
@@ -244,7 +245,11 @@ def test_a_recipe_like_the_paper_runs_through(data, tmp_path):
 
 @pytest.mark.parametrize("missing", ["train", "valid", "attacks", "benign"])
 def test_a_directory_that_lacks_rows_is_refused(tmp_path, missing):
-    attack = {"payload": b"<script>alert(1)</script>", "kind": "value", "label": "cross-site-scripting"}
+    attack = {
+        "payload": b"<script>alert(1)</script>",
+        "kind": "value",
+        "label": "cross-site-scripting",
+    }
     benign = {"payload": b"a <3 b; c", "kind": "value", "label": "benign"}
     both = [r for r, name in ((attack, "attacks"), (benign, "benign")) if name != missing]
     for name in {"train", "valid"} - {missing}:

@@ -9,10 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from reading import read, read_bytes, zipped
 
 from dragoman.config import Limits
 from dragoman.errors import SourceError
+from reading import read, read_bytes, zipped
 
 VALUES = b"1' or '1'='1\nplain value\n"
 

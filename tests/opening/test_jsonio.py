@@ -5,11 +5,11 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import stream_of
 
 from dragoman.config import Limits
-from dragoman.records import Rejected
 from dragoman.opening.jsonio import Row, loads, rows, text_bytes, too_deep
+from dragoman.records import Rejected
+from reading import stream_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import stream_of
 
 from dragoman.config import Limits
 from dragoman.errors import LimitError
 from dragoman.opening.stream import Budget, Fault, Stream, gunzip
+from reading import stream_of
 
 
 @settings(deadline=None)

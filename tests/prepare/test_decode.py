@@ -23,6 +23,7 @@ from dragoman.synth.mutate import encode_chain
         (decode.percent, b"%u003cb%U003E%ud800", b"<b>\xed\xa0\x80"),
         (decode.plus, b"a+b", b"a b"),
         (decode.plus, b"1 + 1", b"1 + 1"),
+        (decode.plus, b"PHNjcmlwd+4gYWxl+A==", b"PHNjcmlwd+4gYWxl+A=="),
         (decode.entities, b"&lt;b&gt;&#60;&#x3C&#0000060;", b"<b><<<"),
         (decode.entities, b"&Tab;&nosuchthing; AT&T", b"\t&nosuchthing; AT&T"),
         (decode.escapes, rb"\u003cb\x3e\u{3c}", b"<b><"),
@@ -47,7 +48,7 @@ def test_one_decoder(step, given_, expected):
         (b"%253Cscript%253E", b"<script>", ("percent", "percent")),
         (b"%26lt%3Bb%26gt%3B", b"<b>", ("percent", "entity")),
         (b"%5Cu003cb", b"<b", ("percent", "escape")),
-        (b"1%27+or+1", b"1' or 1", ("percent", "plus")),
+        (b"1%27+or+1", b"1' or 1", ("plus", "percent")),
         (b"..%c0%af..", b"../..", ("percent", "overlong")),
         ("％3Cb".encode(), b"%3Cb", ("full-width",)),
     ],
@@ -94,7 +95,7 @@ def test_what_is_not_readable_is_not_taken_for_base64(value):
 
 
 def test_gzip_inside_base64_is_unpacked():
-    packed = base64.urlsafe_b64encode(gzip.compress(b"<?php system($_GET['c']); ?> " * 9, mtime=0))
+    packed = base64.b64encode(gzip.compress(b"<?php system($_GET['c']); ?> " * 9, mtime=0))
     assert readings(packed)[1][0].startswith(b"<?php system")
 
 
@@ -108,7 +109,7 @@ def test_nested_base64_is_bounded_by_the_number_of_views():
 
 
 def test_a_gzip_bomb_inside_base64_is_bounded():
-    packed = base64.urlsafe_b64encode(gzip.compress(b"A b; " * 10_000_000, mtime=0))
+    packed = base64.b64encode(gzip.compress(b"A b; " * 10_000_000, mtime=0))
     limits = Limits(inflate_bytes=5_000, field_bytes=2_000)
     data, chain = readings(packed, limits)[1]
     assert (len(data), chain) == (2_000, ("base64",))
@@ -138,18 +139,6 @@ ATTACKS = [
 ]
 
 
-def _plus_in_base64(data: bytes, chain: tuple[str, ...]) -> bool:
-    """A plus is read as a space, so that base64 of the plain alphabet may break."""
-    for name in reversed(chain):
-        if name == "base64":
-            if b"+" in data:
-                return True
-            data = base64.b64decode(data)
-        elif name == "percent":
-            data = decode.percent(data)
-    return False
-
-
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(ATTACKS), st.integers(0, 10_000))
 def test_generated_encodings_are_undone(payload, seed):
@@ -159,12 +148,14 @@ def test_generated_encodings_are_undone(payload, seed):
     assume(b"+" not in payload)  # read as a space where nothing shows otherwise
     assume(bare == payload)  # a payload that is encoded itself only has deeper chains
     wrapped, chain = encode_chain(payload, random.Random(seed))
-    assume(not _plus_in_base64(wrapped, chain))
     assert bare in [data for data, _ in readings(wrapped)], chain
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=300) | st.text(alphabet="%u0\\x+A-&#;=<Zz9/_ é", max_size=200).map(str.encode))
+@given(
+    st.binary(max_size=300)
+    | st.text(alphabet="%u0\\x+A-&#;=<Zz9/_ é", max_size=200).map(str.encode)
+)
 def test_any_bytes_decode_within_bounds(value):
     limits = Limits(decode_depth=3, decode_views=3, inflate_bytes=1000, field_bytes=400)
     found = readings(value, limits)
@@ -172,8 +163,28 @@ def test_any_bytes_decode_within_bounds(value):
     assert all(len(data) <= max(400, 12 * len(value)) for data, _ in found)
 
 
-UNITS = [b"%", b"%25", b"%u", b"%uD800", b"+", b"+A", b"&", b"&#x", b"&lt", b"\\", b"\\u00", b"\\x",
-         b"\xc0", b"\xc0\xae", b"\xcc\x80\xcc\x96", b"\xef\xb7\xba", b"A", b"YWFh", b"=", b"-"]  # fmt: skip
+UNITS = [
+    b"%",
+    b"%25",
+    b"%u",
+    b"%uD800",
+    b"+",
+    b"+A",
+    b"&",
+    b"&#x",
+    b"&lt",
+    b"\\",
+    b"\\u00",
+    b"\\x",
+    b"\xc0",
+    b"\xc0\xae",
+    b"\xcc\x80\xcc\x96",
+    b"\xef\xb7\xba",
+    b"A",
+    b"YWFh",
+    b"=",
+    b"-",
+]
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -97,7 +97,7 @@ def test_xml_text_and_attributes():
 
 def test_multipart_parts_and_files():
     body = (
-        b"--X\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\n<b>hi\r\n"
+        b'--X\r\nContent-Disposition: form-data; name="note"\r\n\r\n<b>hi\r\n'
         b'--X\r\nContent-Disposition: form-data; name="f"; filename="a.php"\r\n'
         b"Content-Type: image/png\r\n\r\n<?php phpinfo();\r\n--X--\r\n"
     )
@@ -196,10 +196,33 @@ def test_a_long_field_is_cut_and_not_covered():
 # -- hostile input -------------------------------------------------------------------------------
 
 PIECES = st.sampled_from(
-    [b"GET ", b"/", b"?", b"a=", b"&", b"\r\n", b"\r\n\r\n", b"Cookie: ", b"Content-Type: ", b"; ",
-     b"multipart/form-data; boundary=X", b"--X", b'"', b"\\", b"{", b"<a ", b"=", b">", b" HTTP/1.1",
-     b"Content-Disposition: form-data; name=", b"Content-Encoding: gzip\r\n", b"%27", b"\xff", b"\0"]
-)  # fmt: skip
+    [
+        b"GET ",
+        b"/",
+        b"?",
+        b"a=",
+        b"&",
+        b"\r\n",
+        b"\r\n\r\n",
+        b"Cookie: ",
+        b"Content-Type: ",
+        b"; ",
+        b"multipart/form-data; boundary=X",
+        b"--X",
+        b'"',
+        b"\\",
+        b"{",
+        b"<a ",
+        b"=",
+        b">",
+        b" HTTP/1.1",
+        b"Content-Disposition: form-data; name=",
+        b"Content-Encoding: gzip\r\n",
+        b"%27",
+        b"\xff",
+        b"\0",
+    ]
+)
 HOSTILE = st.one_of(
     st.binary(max_size=400),
     st.lists(PIECES | st.binary(max_size=6), max_size=40).map(b"".join),
@@ -221,8 +244,25 @@ def test_any_bytes_split_within_limits_and_with_true_spans(data, kind, fields, l
         assert packed or composed or data[f.start : f.end].startswith(f.value)
 
 
-UNITS = [b"%/", b"&", b"=", b'"\\"', b'<a ="', b" ", b"a=b;", b"\r\n", b"--X", b"[", b"=\"'", b">a",
-         b"A:b\n", b"?a&", b"/..", b"{\"a\":", b"\\"]  # fmt: skip
+UNITS = [
+    b"%/",
+    b"&",
+    b"=",
+    b'"\\"',
+    b'<a ="',
+    b" ",
+    b"a=b;",
+    b"\r\n",
+    b"--X",
+    b"[",
+    b"=\"'",
+    b">a",
+    b"A:b\n",
+    b"?a&",
+    b"/..",
+    b'{"a":',
+    b"\\",
+]
 HEADS = {
     "target": b"GET /",
     "query": b"GET /?",

@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from reading import read_bytes
 
 from dragoman.sources.access import split_line
+from reading import read_bytes
 
 COMBINED = (
     b'203.0.113.9 - - [17/May/2015:10:05:03 +0200] "GET /item?id=1%27 HTTP/1.1" 200 203 '

@@ -6,10 +6,10 @@ import io
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import read_bytes
 
 from dragoman.config import Limits
 from dragoman.errors import SourceError
+from reading import read_bytes
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])

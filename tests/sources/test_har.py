@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import json
 
-from reading import read_bytes
-
 from dragoman.config import Limits
+from reading import read_bytes
 
 
 def har(*entries: object) -> bytes:

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import read_bytes, stream_of
 
 from dragoman.config import Limits
 from dragoman.records import Payload
 from dragoman.sources.http import looks_like_request, read
+from reading import read_bytes, stream_of
 
 GET = b"GET /shop?id=7 HTTP/1.1\r\nHost: shop.example.com:8080\r\nAccept: */*\r\n\r\n"
 BODY = b"user=a&note=GET%20/x\r\nGET /inside HTTP/1.1\r\n\r\nend"

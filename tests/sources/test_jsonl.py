@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from reading import read, read_bytes
 
 from dragoman.config import Limits
 from dragoman.errors import SourceError
+from reading import read, read_bytes
 
 
 def lines(*rows: object) -> bytes:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import read_bytes, stream_of, zipped
 
 from dragoman.config import Limits
 from dragoman.errors import SourceError, UsageError
 from dragoman.records import Payload, Rejected
 from dragoman.sources import READERS, open_source
 from dragoman.sources.sniff import sniff
+from reading import read_bytes, stream_of, zipped
 
 SEEDS = [
     b"GET /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",

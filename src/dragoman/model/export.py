@@ -17,7 +17,7 @@ from .text import TextTower
 
 
 def text_tower(tower: TextTower, path: Path, *, quantize: bool) -> None:
-    """Write a text tower as ONNX: ids, mask (B, T) -> vectors (B, 384); int8 weights if ``quantize``."""
+    """Write a text tower as ONNX: ids, mask (B, T) -> vectors (B, 384); int8 if ``quantize``."""
     _onnx(tower, path, ["vectors"])
     if quantize:
         _quantize(path)

@@ -17,7 +17,8 @@ GROUP = 16  # instances run at once
 class LanguageTower(nn.Module):
     """Ids and mask (B, T) -> vectors (B, 384) and attack logits (B,).
 
-    Token and place embeddings stay as pre-trained. The logit starts as a plain function of the vector.
+    Token and place embeddings stay as pre-trained. The logit starts as a plain function of
+    the vector.
     """
 
     def __init__(self, tower: TextTower, tokenizer: Tokenizer) -> None:
@@ -38,7 +39,7 @@ class LanguageTower(nn.Module):
         """As :meth:`forward`, in groups of like length: padding costs as much as text."""
         order = mask.sum(1).argsort()
         vectors, logits = [], []
-        for rows in order.split(GROUP):
+        for rows in torch.split(order, GROUP):
             longest = int(mask[rows].sum(1).max())
             vector, logit = self(ids[rows, :longest], mask[rows, :longest])
             vectors.append(vector)

@@ -16,7 +16,7 @@ def squared_distance(vectors: Tensor, anchors: Tensor, labels: Tensor) -> Tensor
 
 
 def anchor_softmax(vectors: Tensor, anchors: Tensor, labels: Tensor, scale: float) -> Tensor:
-    """Cross entropy over the cosines to all anchors, times ``scale``: the contrastive side of alignment."""
+    """Cross entropy over the cosines to all anchors, times ``scale``: alignment by contrast."""
     return functional.cross_entropy(scale * vectors @ anchors.T, labels, label_smoothing=0.05)
 
 
@@ -26,7 +26,8 @@ def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -
 
 
 def multi_positive(vectors: Tensor, groups: Tensor, scale: float) -> Tensor:
-    """Supervised contrastive loss (Khosla et al. 2020): all rows of a group are positives of each other.
+    """Supervised contrastive loss (Khosla et al. 2020): rows of one group attract each other.
+    other.
 
     Inputs: ``vectors`` (B, D), ``groups`` (B,) integers. Rows alone in their group add nothing.
     """

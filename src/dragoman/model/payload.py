@@ -1,8 +1,8 @@
 """The fast payload tower: a bag of hashed n-grams, two linear layers, one vector of the text space.
 
 A record is a bag of instances (its fields). Each instance gets a vector and an attack logit; the
-record's vector is their mean weighted by the softmax of the logits (attention pooling in multiple-instance
-learning, Ilse et al. 2018), so that the field that carries the attack decides.
+record's vector is their mean weighted by the softmax of the logits (attention pooling in
+multiple-instance learning, Ilse et al. 2018), so that the field that carries the attack decides.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Counted(NamedTuple):
 
 
 class _Sum(torch.autograd.Function):
-    """counts @ table[rows], with a gradient for those rows only; several times EmbeddingBag's speed."""
+    """counts @ table[rows], with a gradient for those rows only; faster than EmbeddingBag."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, bags: Counted) -> Tensor:
@@ -45,13 +45,18 @@ class _Sum(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         values = torch.from_numpy(ctx.bags.counts.T @ grad.numpy())
         rows = ctx.bags.rows.unsqueeze(0)
-        return torch.sparse_coo_tensor(rows, values, ctx.shape, is_coalesced=True), None
+        made = torch.sparse_coo_tensor(
+            rows, values, ctx.shape, is_coalesced=True, check_invariants=False
+        )
+        return made, None
 
 
 class HashedTower(nn.Module):
-    """Counted features of instances -> vectors (I, 384) in the text space and attack logits (I,)."""
+    """Counted features of instances -> vectors (I, 384) in the text space, attack logits (I,)."""
 
-    def __init__(self, bits: int = 17, width: int = 96, hidden: int = 256, drop: float = 0.2) -> None:
+    def __init__(
+        self, bits: int = 17, width: int = 96, hidden: int = 256, drop: float = 0.2
+    ) -> None:
         super().__init__()
         self.table = nn.Parameter(0.1 * torch.randn(1 << bits, width))
         self.norm = nn.LayerNorm(width)
@@ -67,7 +72,7 @@ class HashedTower(nn.Module):
 
 
 def cosine_logit(unit: Tensor, anchors: Tensor) -> Tensor:
-    """The attack logit (I,) of a tower trained without benign rows: the nearest anchor's cosine, scaled."""
+    """The attack logit (I,) of a tower trained without benign rows: its best cosine, scaled."""
     return 10 * (unit @ anchors.T).amax(-1) - 5
 
 

@@ -100,9 +100,7 @@ def _members(groups: Sequence[int]) -> list[list[int]]:
     return [rows for _, rows in sorted(table.items()) if len(rows) > 1]
 
 
-def _draw(
-    members: list[list[int]], batch: int, rng: random.Random
-) -> tuple[list[int], list[int]]:
+def _draw(members: list[list[int]], batch: int, rng: random.Random) -> tuple[list[int], list[int]]:
     """Pairs of texts, each pair of one threat; threats drawn by the root of their size."""
     weights = [len(m) ** 0.5 for m in members]
     chosen = rng.choices(range(len(members)), weights, k=batch // 2)

@@ -1,8 +1,8 @@
 """Stage 2: payloads pulled onto the frozen text space (SALM, arXiv 2603.20181, stage 2).
 
-Published: squared distance between a payload's vector and its class text, a language model as payload
-encoder, payloads only. Ours adds cross entropy over all class anchors, several fields as one bag, and
-an attack logit learnt against benign traffic.
+Published: squared distance between a payload's vector and its class text, a language model as
+payload encoder, payloads only. Ours adds cross entropy over all class anchors, several fields as one
+bag, and an attack logit learnt against benign traffic.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Model(nn.Module):
         self.anchors = nn.Parameter(anchors.clone(), requires_grad=learned)
 
     def forward(self, batch: Batch, count: int) -> Pooled:
-        grouped = isinstance(self.tower, LanguageTower)
-        read = self.tower.in_groups if grouped else self.tower
+        tower = self.tower
+        read = tower.in_groups if isinstance(tower, LanguageTower) else tower
         vectors, logits = read(*batch.inputs)
         if not self.detects:
             unit = functional.normalize(vectors, dim=-1)
@@ -89,7 +89,10 @@ class Drawer:
 
 
 def hashed_batch(
-    instances: Instances, bags: list[NDArray[np.int64]], drop: float, rng: np.random.Generator | None
+    instances: Instances,
+    bags: list[NDArray[np.int64]],
+    drop: float,
+    rng: np.random.Generator | None,
 ) -> Batch:
     """Features of the distinct instances of ``bags``.
 
@@ -187,11 +190,7 @@ def _loss(pooled: Pooled, anchors: Tensor, labels: Tensor, settings: Stage2) -> 
 
 def _optimizers(model: Model, settings: Stage2) -> list[torch.optim.Optimizer]:
     table = [p for n, p in model.named_parameters() if n.endswith("table")]
-    dense = [
-        p
-        for n, p in model.named_parameters()
-        if not n.endswith("table") and p.requires_grad
-    ]
+    dense = [p for n, p in model.named_parameters() if not n.endswith("table") and p.requires_grad]
     out: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(dense, lr=settings.rate, weight_decay=1e-2)
     ]

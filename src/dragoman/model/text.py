@@ -48,7 +48,7 @@ class TextTower(nn.Module):
         )
 
     def lower(self, ids: Tensor, mask: Tensor, depth: int) -> Tensor:
-        """Hidden states (B, T, 384) after ``depth`` layers: what may be cached when those are frozen."""
+        """Hidden states (B, T, 384) after ``depth`` layers: may be cached if those are frozen."""
         at = torch.arange(ids.shape[1], device=ids.device)
         hidden: Tensor = self.norm(self.words(ids) + self.places(at) + self.kind)
         for layer in self.layers[:depth]:
@@ -102,7 +102,9 @@ def load_minilm(layers: int = 6) -> tuple[TextTower, Tokenizer]:
     for i in range(layers):
         theirs = f"encoder.layer.{i}."
         for end, ours in (("weight", "in_proj_weight"), ("bias", "in_proj_bias")):
-            parts = [weights[f"{theirs}attention.self.{p}.{end}"] for p in ("query", "key", "value")]
+            parts = [
+                weights[f"{theirs}attention.self.{p}.{end}"] for p in ("query", "key", "value")
+            ]
             state[f"layers.{i}.self_attn.{ours}"] = torch.cat(parts)
         for mine, bert in _PARTS.items():
             for end in ("weight", "bias"):

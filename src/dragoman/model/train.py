@@ -38,7 +38,9 @@ REFERENCES = 256  # benign vectors kept in the bundle
 
 
 class Space(NamedTuple):
-    """The frozen text space: tower, tokenizer, mean (384,), a vector for each built-in threat (T, 384)."""
+    """The frozen text space: tower, tokenizer, mean (384,), vectors of the threats (T, 384)."""
+    (T, 384).
+    """
 
     tower: TextTower
     tokenizer: Tokenizer
@@ -61,7 +63,7 @@ def run(
     limit: int | None = None,
     on_step: OnStep | None = None,
 ) -> dict[str, Any]:
-    """Train ``recipe`` on the directory ``data`` and write ``out/bundle``; returns the card's figures.
+    """Train ``recipe`` on the directory ``data``, write ``out/bundle``, return the card's figures.
 
     Raises:
         UsageError: an unknown recipe, or ``out`` holds a run and ``resume`` was not asked for.
@@ -70,7 +72,9 @@ def run(
     chosen = recipes.load(recipe)
     seed = chosen.seed if seed is None else seed
     if out.exists() and any(out.iterdir()) and not resume:
-        raise UsageError("the directory holds a run", where=str(out), hint="--resume, or another --out")
+        raise UsageError(
+            "the directory holds a run", where=str(out), hint="--resume, or another --out"
+        )
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     torch.manual_seed(seed)
@@ -137,7 +141,7 @@ def parts_of(text: Text) -> list[str]:
 
 
 def _descriptions(recipe: Recipe, corpus: Corpus) -> tuple[Described, Described]:
-    """Texts with the number of their threat: up to the recipe's year, and a sample of later CVEs."""
+    """Texts and the number of their threat: up to the recipe's year, and a sample of later CVEs."""
     number = {t.id: i for i, t in enumerate(corpus.threats)}
     rng = np.random.default_rng(0)
     early: list[tuple[str, int]] = []
@@ -205,7 +209,9 @@ def _calibrated(recipe: Recipe, corpus: Corpus, model: stage2.Model) -> dict[str
     named = rows.labels >= 0
     right = (cosines.argmax(1).numpy() == rows.labels)[named]
     own = cosines.numpy()[named, rows.labels[named]]
-    threshold = threshold_at_fpr(scores[requests if requests.any() else benign], recipe.calibration.fpr)
+    threshold = threshold_at_fpr(
+        scores[requests if requests.any() else benign], recipe.calibration.fpr
+    )
     return {
         "threshold": float(threshold),
         "known": float(unknown_threshold(own[right], lost=recipe.calibration.lost)),
@@ -222,7 +228,12 @@ def _calibrated(recipe: Recipe, corpus: Corpus, model: stage2.Model) -> dict[str
 
 
 def _write(
-    recipe: Recipe, corpus: Corpus, space: Space, model: stage2.Model, card: dict[str, Any], to: Path
+    recipe: Recipe,
+    corpus: Corpus,
+    space: Space,
+    model: stage2.Model,
+    card: dict[str, Any],
+    to: Path,
 ) -> None:
     benign = [b for b, y in zip(corpus.valid.bags, corpus.valid.labels, strict=True) if y == BENIGN]
     references = stage2.predict(model, corpus.instances, benign[:REFERENCES])[0].numpy()

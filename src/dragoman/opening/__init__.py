@@ -1,4 +1,6 @@
-"""Bounded opening of hostile files, shared by ``sources`` and ``intel``: streams of paths, JSON of streams."""
+"""Bounded opening of hostile files, shared by ``sources`` and ``intel``: streams of paths,
+JSON of streams.
+"""
 
 from .files import Paths, open_streams
 from .jsonio import Row, document, loads, rows

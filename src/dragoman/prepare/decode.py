@@ -1,9 +1,10 @@
 """Bounded decoding: what a web application would read behind the bytes of a field.
 
-``views(value)`` undoes, in rounds, the encodings attackers nest: percent (RFC 3986, also ``%uXXXX`` and
-doubled), plus for space, HTML entities, ``\\u``/``\\x`` escapes, overlong UTF-8, UTF-7, full-width
-characters, and base64 or gzip where plausible. Every step is linear and bounded by ``Limits``; a chain names
-the decoders in the order applied. All views of a field share the field's byte span in the record.
+``views(value)`` undoes, in rounds, the encodings attackers nest: percent (RFC 3986, also
+``%uXXXX`` and doubled), plus for space, HTML entities, ``\\u``/``\\x`` escapes, overlong UTF-8,
+UTF-7, full-width characters, and base64 or gzip where plausible. Every step is linear and bounded
+by ``Limits``; a chain names the decoders in the order applied. All views of a field share the
+field's byte span in the record.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ _ESCAPE = re.compile(
 )
 _HARD_ESCAPE = re.compile(rb"\\u\{?[0-9a-fA-F]{2}|\\x[0-9a-fA-F]{2}")
 _UTF7 = re.compile(rb"\+A([A-Za-z0-9+/]{2,64})-")
-_OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}")
+_OVERLONG = re.compile(
+    rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}"
+)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 _SIMPLE = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0"}
 _PRINTABLE = bytes(range(32, 127)) + b"\t\r\n"
@@ -50,7 +53,7 @@ def percent(data: bytes) -> bytes:
 
 
 def plus(data: bytes) -> bytes:
-    """Form encoding's ``+`` for space, where no real space or base64 shows that it is not meant so."""
+    """Form encoding's ``+`` for space, unless a real space or base64 shows that it is not meant."""
     if b" " in data or _BASE64.fullmatch(data):
         return data
     return data.replace(b"+", b" ")
@@ -70,7 +73,7 @@ def entities(data: bytes) -> bytes:
 
 
 def escapes(data: bytes) -> bytes:
-    """``\\uXXXX``, ``\\xXX`` and, beside those, the short escapes of JSON and JavaScript strings."""
+    """``\\uXXXX``, ``\\xXX`` and, beside those, the short escapes of JSON and JavaScript."""
 
     def one(match: re.Match[bytes]) -> bytes:
         code = match[1] or match[2]
@@ -120,7 +123,7 @@ def width(data: bytes) -> bytes:
 
 
 def inflate(data: bytes, limit: int) -> bytes | None:
-    """Unpack gzip or zlib data up to ``limit`` bytes; None if it is neither, or of too many members.
+    """Unpack gzip or zlib data up to ``limit`` bytes; None if it is neither or has many members.
 
     All members of a gzip file count (RFC 1952, 2.2): an attack may hide behind an empty first one.
     """
@@ -213,7 +216,7 @@ def readings(value: bytes, limits: Limits = _DEFAULT) -> list[tuple[bytes, tuple
 
 
 def views(value: bytes, start: int, end: int, limits: Limits = _DEFAULT) -> tuple[View, ...]:
-    """The readings of a field as text (invalid UTF-8 shown as ``\\xNN``) with its span in the record."""
+    """The readings of a field as text (invalid UTF-8 as ``\\xNN``) with its span in the record."""
     return tuple(
         View(data.decode("utf-8", "backslashreplace"), chain, start, end)
         for data, chain in readings(value, limits)

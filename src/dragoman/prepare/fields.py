@@ -3,7 +3,8 @@
 The split is lenient, linear and bounded: whatever a server might read as a separate value becomes a
 field of its own, and wholes that carry meaning only together (path, body, an uploaded file with its
 headers) are fields too. Names: ``method``, ``path``, ``path:2``, ``query:id``, ``header:referer``,
-``cookie:sid``, ``form:user``, ``json:name``, ``xml``, ``part:comment``, ``file:avatar``, ``body``, ``value``.
+``cookie:sid``, ``form:user``, ``json:name``, ``xml``, ``part:comment``, ``file:avatar``, ``body``,
+``value``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _SAFE_PATH = re.compile(rb"[A-Za-z0-9._~/-]*")
 _SAFE_SEGMENT = re.compile(rb"[A-Za-z0-9._~-]*")
 _ODD_NAME = re.compile(rb"[^A-Za-z0-9._~\[\]-]|\[\$|__proto__|\.class|^class\.")
 _SCRIPT = re.compile(
-    rb"\.(php|phtml|asp|aspx|ashx|asmx|jsp|jspx|jsf|do|action|cgi|pl|cfm|nsf|dll|fcgi)[0-9]?(?=[/;?\s]|$)", re.I
+    rb"\.(php|phtml|asp|aspx|ashx|asmx|jsp|jspx|jsf|do|action|cgi|pl|cfm|nsf|dll|fcgi)[0-9]?(?=[/;?\s]|$)",
+    re.I,
 )
 _SYNTAX = re.compile(rb"[<>'\"`|;(){}$\\]")
 _JSON_STRING = re.compile(rb'"((?:[^"\\]|\\.)*+)(?:"(\s{0,8}:)?|\\?$)', re.S)
@@ -47,7 +49,7 @@ class Split(NamedTuple):
 
 
 def split(payload: Payload, limits: Limits = _DEFAULT) -> Split:
-    """Split a payload into fields; a ``value`` is one field, or also a query if it looks like one."""
+    """Split a payload into fields; a ``value`` is one field, and a query if it looks like one."""
     if payload.kind == "value":
         return _split_value(payload.data, limits)
     return _split_request(payload.data, limits)
@@ -242,7 +244,8 @@ def _parts(
 ) -> None:
     kind = headers.get(b"content-type", b"").lower()
     lead = data[start : start + 64].lstrip()[:1]
-    if b"multipart/" in kind or lead == b"-" and b"content-disposition" in data[start:].lower():
+    named = lead == b"-" and b"content-disposition" in data[start:].lower()
+    if b"multipart/" in kind or named:
         _multipart(fields, data, start, headers.get(b"content-type", b""), limits)
         return
     if b"json" in kind or lead in (b"{", b"["):

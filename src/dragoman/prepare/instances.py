@@ -3,8 +3,8 @@
 An instance holds what a class may rest on. What names the place rather than the attack is taken out
 before a model can learn it (the shortcut SALM, arXiv 2603.20181, warns of): the ``Host`` header and
 plain paths are left out, the plain prefix of a path, host names in URLs, digits and long random
-tokens are masked, letter case is folded. A parameter's name and the extension of its script are kept
-only beside a value that is a URL, where they tell a redirect from a fetch or an include.
+tokens are masked, letter case is folded. A parameter's name and the extension of its script are
+kept only beside a value that is a URL, where they tell a redirect from a fetch or an include.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from ..config import Limits
 from ..records import Field
 from .decode import readings
 
-CHUNK = 192  # bytes of one instance; a longer field becomes overlapping chunks: no padding hides a part
+CHUNK = (
+    192  # bytes of one instance; a longer field becomes overlapping chunks: no padding hides a part
+)
 OVERLAP = 64
 FILE_CHUNK = 512  # an uploaded file is judged with its headers
 
@@ -39,7 +41,9 @@ _METADATA = re.compile(
     rb"|0xa9fea9fe|\[?fd00:ec2::254\]?"
 )
 _PRIVATE = re.compile(rb"(?<![0-9.])(?:10\.|192\.168\.|172\.(?:1[6-9]|2[0-9]|3[01])\.)[0-9.]{3,7}")
-_HOST = re.compile(rb"(?<=//)((?:[a-z0-9_-]+\.)+[a-z0-9-]{2,}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})(?![a-z0-9.-])")
+_HOST = re.compile(
+    rb"(?<=//)((?:[a-z0-9_-]+\.)+[a-z0-9-]{2,}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})(?![a-z0-9.-])"
+)
 _LOWER = bytes(
     (c + 32 if 65 <= c <= 90 else 0x80 if c >= 0x80 else 1 if c < 9 or 13 < c < 32 else c)
     if c
@@ -50,7 +54,7 @@ _ADDRESS = re.compile(rb"[0-9]\.|localhost|0x|::|[0-9]{9}|metadata")
 
 
 def normal(data: bytes) -> bytes:
-    """Fold case, mask digits, host names and long tokens; addresses are named by what they point to."""
+    """Fold case, mask digits, hosts and long tokens; addresses are named by what they point to."""
     data = data.translate(_LOWER)
     if _ADDRESS.search(data):
         data = _METADATA.sub(b"metadata~", data)

@@ -16,12 +16,12 @@ from typing import BinaryIO
 
 from ..config import Limits
 from ..errors import SourceError, UsageError
+from ..opening.files import Paths, open_streams
+from ..opening.stream import RAW, Stream
 from ..records import Payload, Rejected, Where
 from . import access, csv, har, http, jsonl, lines, modsec, parquet
-from ..opening.files import Paths, open_streams
 from .labelled import read_labelled
 from .sniff import sniff
-from ..opening.stream import RAW, Stream
 
 Reader = Callable[[Stream, str | None], Iterator[Payload | Rejected]]
 

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..opening.jsonio import Row, rows, text_bytes
+from ..opening.stream import BOM, RAW, Line, Stream, too_long
 from ..records import Payload, Rejected, Where
 from .build import host_text, request, split_url, utc
 from .http import looks_like_request
-from ..opening.jsonio import Row, rows, text_bytes
-from ..opening.stream import BOM, RAW, Line, Stream, too_long
 
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[\"\\bnrtvf])")
 _PLAIN = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b"f": b"\f"}

@@ -9,8 +9,8 @@ import csv
 from collections.abc import Iterator
 from typing import Literal
 
-from ..records import Payload, Rejected, Where
 from ..opening.stream import BOM, RAW, Stream, too_long
+from ..records import Payload, Rejected, Where
 from .table import column_error, find_column, to_payload
 
 _DELIMITERS = ",;\t|"

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus
 
-from ..records import Payload, Rejected
-from .build import host_text, request, split_url, utc
 from ..opening.jsonio import Row, document, text_bytes
 from ..opening.stream import Stream
+from ..records import Payload, Rejected
+from .build import host_text, request, split_url, utc
 
 _ENTRIES = re.compile(r'"entries"\s*:\s*\[')
 _VERSION = re.compile(r"HTTP/\d(?:\.\d)?")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..opening.stream import BOM, RAW, STEP, Stream
 from ..records import Payload, Rejected, Where
 from .build import host_text
-from ..opening.stream import BOM, RAW, STEP, Stream
 
 _TAIL = 1 << 16  # bytes kept beyond a request to see whether a request line follows
 _CHUNKS = 1000  # chunks followed in one chunked body; after them the next request line is sought

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..records import Payload, Rejected
 from ..opening.jsonio import Row, rows
 from ..opening.stream import Stream
+from ..records import Payload, Rejected
 from .table import column_error, find_column, no_column, to_payload
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..config import Limits
-from ..records import Labelled, Rejected
 from ..opening.files import Paths, open_streams
 from ..opening.jsonio import Row, rows
+from ..records import Labelled, Rejected
 from .table import to_payload
 
 _LIMITS = Limits()

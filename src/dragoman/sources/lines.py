@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..records import Payload, Rejected, Where
 from ..opening.stream import Stream, too_long
+from ..records import Payload, Rejected, Where
 
 
 def read(stream: Stream, column: str | None = None) -> Iterator[Payload | Rejected]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..records import Payload, Rejected
-from .build import host_text, request, utc
 from ..opening.jsonio import Row, rows, text_bytes
 from ..opening.stream import Stream
+from ..records import Payload, Rejected
+from .build import host_text, request, utc
 
 _IDS = ("unique_id", "transaction_id", "id")
 _TIMES = ("time_stamp", "time", "timestamp")

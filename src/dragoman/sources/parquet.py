@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import LimitError, UsageError
-from ..records import Payload, Rejected, Where
 from ..opening.stream import Budget, Fault, Stream
+from ..records import Payload, Rejected, Where
 from .table import ABOUT, column_error, find_column, to_payload
 
 _BATCH = 256  # rows decoded together

@@ -7,11 +7,11 @@ from pathlib import PurePath
 from typing import Any
 
 from ..config import Limits
+from ..opening.jsonio import is_document, loads
+from ..opening.stream import BOM, Stream
 from . import csv
 from .access import is_access, split_line
 from .http import looks_like_request
-from ..opening.jsonio import is_document, loads
-from ..opening.stream import BOM, Stream
 from .table import COLUMNS
 
 HEAD = 1 << 16  # bytes looked at

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..errors import SourceError
+from ..opening.jsonio import text_bytes
 from ..records import Kind, Payload, Where
 from .build import host_text, request, split_url, utc
 from .http import host_of, looks_like_request
-from ..opening.jsonio import text_bytes
 
 COLUMNS = (
     *("payload", "payload_b64", "request", "http_request", "raw_request", "raw", "value"),
