@@ -61,7 +61,7 @@ def test_the_deciding_field_comes_first(scorer, encoder):
 
 def test_a_record_in_which_nothing_can_be_read(scorer):
     for scored in scorer.score([ROWS[1], ROWS[3]]):
-        assert scored == Scored(NOTHING, None, (), (), True)
+        assert scored == Scored(NOTHING, (), (), (), True)
         assert scored.score < 1e-9
         assert decide(scored, np.eye(3, dtype=np.float32), 0.0) is None
 
@@ -85,7 +85,7 @@ CLASSES = np.array([[1, 0, 0], [0, 1, 0], [0, 0.6, 0.8]], np.float32)
 
 
 def scored(*vector: float) -> Scored:
-    return Scored(1.0, np.array(vector, np.float32), (), (), True)
+    return Scored(1.0, (np.array(vector, np.float32),), (), (), True)
 
 
 def test_the_nearest_class_is_named():

@@ -28,6 +28,7 @@ from .errors import BundleError
 from .features import Grams
 
 FORMAT = 1
+CARD = "MODEL_CARD.md"
 SHIPPED = Path(__file__).parent / "bundles" / "base"
 DIM = 384  # length of every vector
 TOWERS = {"hashed": "payload.safetensors", "language-model": "payload.onnx"}
@@ -83,7 +84,7 @@ def load(path: str | Path | None = None) -> Bundle:
             raise BundleError(f"no digest of {', '.join(lacking)}", where=str(manifest), hint=_HINT)
         for name, digest in data["files"].items():
             _check(folder, name, digest)
-        return _bundle(folder, data, hashlib.sha256(raw).hexdigest())
+        return _bundle(folder, data, identity(data))
     except OSError as err:
         where = str(err.filename or manifest)
         raise BundleError(f"no bundle: {err.strerror}", where=where, hint=_HINT) from err
@@ -103,6 +104,13 @@ def _read_manifest(path: Path) -> bytes:
     if len(raw) > _MAX_JSON:
         raise ValueError(f"bundle.json is longer than {_MAX_JSON} bytes")
     return raw
+
+
+def identity(manifest: dict[str, Any]) -> str:
+    """The bundle's digest: all that bears on a verdict; what its card says about it does not."""
+    parts = {name: digest for name, digest in manifest["files"].items() if name != CARD}
+    said = {k: v for k, v in manifest.items() if k != "card"} | {"files": parts}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _check(folder: Path, name: str, digest: str) -> None:

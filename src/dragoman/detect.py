@@ -31,6 +31,7 @@ from .records import Field, Payload
 
 NOTHING = -30.0  # logit of a record in which no field can carry an attack
 _NEGLIGIBLE = 8.0  # an instance this far below the best has no say in the pooled vector
+_LONG = 1024  # bytes of a field value that is not remembered: it will hardly come again
 _CACHE = 100_000  # field values and instances remembered
 
 
@@ -41,11 +42,19 @@ class Scored(NamedTuple):
     """
 
     logit: float
-    vector: Vectors | None  # (384,), None if no instance was read
+    parts: tuple[Vectors, ...]  # vectors of the instances that count; empty if none was read
     fields: tuple[Field, ...]
     logits: tuple[float, ...]
     covered: bool
     match: Match | None = None
+
+    @property
+    def vector(self) -> Vectors | None:
+        """The record's unit vector (384,), or None; computed when asked for."""
+        if len(self.parts) < 2:
+            return self.parts[0] if self.parts else None
+        weights = np.exp(np.asarray(self.logits, np.float32) - self.logit)
+        return unit(weights @ np.stack(self.parts))
 
     @property
     def score(self) -> float:
@@ -88,6 +97,8 @@ class Scorer:
         return [self._pool(bag, covered) for bag, covered in rows]
 
     def _read(self, field: Field) -> list[bytes]:
+        if len(field.value) > _LONG:
+            return instances_of(field, self._limits)
         key = (field.name, field.value, field.script)
         found = self._instances.get(key)
         if found is None:
@@ -113,26 +124,20 @@ class Scorer:
 
     def _pool(self, bag: list[tuple[bytes, Field]], covered: bool) -> Scored:
         if not bag:
-            return Scored(NOTHING, None, (), (), covered)
+            return Scored(NOTHING, (), (), (), covered)
         # one vote per distinct instance, given to the first field that holds it
         votes = dict(reversed(bag))
-        ranked = sorted(votes, key=lambda text: -self._known[text][0])
-        best = self._known[ranked[0]][0]
-        heavy = [t for t in ranked if self._known[t][0] > best - _NEGLIGIBLE]
-        logits = [self._known[t][0] for t in heavy]
-        weights = [math.exp(x - best) for x in logits]
-        vector = self._known[heavy[0]][1]
-        if len(heavy) > 1:
-            stacked = np.stack([self._known[t][1] for t in heavy])
-            vector = unit(np.asarray(weights, np.float32) @ stacked)
+        known = sorted(((*self._known[text], text) for text in votes), key=lambda k: -k[0])
+        best = known[0][0]
+        heavy = [k for k in known if k[0] > best - _NEGLIGIBLE]
+        parts = tuple(vector for _, vector, _ in heavy)
         match = None
-        if matched := [t for t in ranked if t in self._matches]:
-            first = max(matched, key=lambda t: self._matches[t].score)
-            match, vector = self._matches[first], self._known[first][1]
-            heavy = [first, *(t for t in heavy if t != first)]
-            logits = [self._known[t][0] for t in heavy]
-        fields = tuple(votes[t] for t in heavy)
-        return Scored(best, vector, fields, tuple(logits), covered, match)
+        if matched := [k for k in known if k[2] in self._matches]:
+            first = max(matched, key=lambda k: self._matches[k[2]].score)
+            match, parts = self._matches[first[2]], (first[1],)
+            heavy = [first, *(k for k in heavy if k is not first)]
+        fields = tuple(votes[text] for _, _, text in heavy)
+        return Scored(best, parts, fields, tuple(k[0] for k in heavy), covered, match)
 
 
 class Verdict(NamedTuple):

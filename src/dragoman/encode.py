@@ -119,9 +119,7 @@ class LanguageModel:
 
 
 class HashedEncoder:
-    """The hashed n-gram tower (`model/payload.py`) in NumPy; the table is int8, a scale a column."""
-    column.
-    """
+    """The hashed n-gram tower (`model/payload.py`) in NumPy; an int8 table scaled by column."""
 
     def __init__(self, folder: Path, grams: Grams) -> None:
         path = folder / "payload.safetensors"

@@ -260,7 +260,7 @@ class Engine:
         found = [
             (payload, one)
             for payload, one in zip(payloads, scored, strict=True)
-            if one.vector is not None and one.score >= self.threshold
+            if one.parts and one.score >= self.threshold
         ]
         near = self._nearest(found, self._config.scan.nearest)
         findings = [self._finding(*one, hits) for one, hits in zip(found, near, strict=True)]

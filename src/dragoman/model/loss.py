@@ -27,7 +27,6 @@ def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -
 
 def multi_positive(vectors: Tensor, groups: Tensor, scale: float) -> Tensor:
     """Supervised contrastive loss (Khosla et al. 2020): rows of one group attract each other.
-    other.
 
     Inputs: ``vectors`` (B, D), ``groups`` (B,) integers. Rows alone in their group add nothing.
     """

@@ -1,8 +1,8 @@
 """Stage 2: payloads pulled onto the frozen text space (SALM, arXiv 2603.20181, stage 2).
 
 Published: squared distance between a payload's vector and its class text, a language model as
-payload encoder, payloads only. Ours adds cross entropy over all class anchors, several fields as one
-bag, and an attack logit learnt against benign traffic.
+payload encoder, payloads only. Ours adds cross entropy over all class anchors, several fields as
+one bag, and an attack logit learnt against benign traffic.
 """
 
 from __future__ import annotations

@@ -39,8 +39,6 @@ REFERENCES = 256  # benign vectors kept in the bundle
 
 class Space(NamedTuple):
     """The frozen text space: tower, tokenizer, mean (384,), vectors of the threats (T, 384)."""
-    (T, 384).
-    """
 
     tower: TextTower
     tokenizer: Tokenizer

@@ -10,6 +10,7 @@ headers) are fields too. Names: ``method``, ``path``, ``path:2``, ``query:id``, 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..config import Limits
@@ -39,6 +40,7 @@ _DISPOSITION = re.compile(rb'name\*?="?([^";\r\n]*)', re.I)
 _FILENAME = re.compile(rb"filename\*?\s*=", re.I)
 _UPLOAD_METHODS = {b"PUT", b"MOVE", b"COPY"}
 _FILE_HEAD = 2048
+_LONG_LINE = 1024  # bytes of a header line that is not remembered
 
 
 class Split(NamedTuple):
@@ -176,27 +178,45 @@ def _headers(
     headers: dict[bytes, bytes] = {}
     at = start
     for line in data[start:end].split(b"\n"):
-        stop = at + len(line)
-        name, colon, rest = line.partition(b":")
-        value = rest.strip()
-        key = name.strip().lower()
-        if colon and value:
-            begin = at + len(name) + 1 + (len(rest) - len(rest.lstrip()))
+        read = _header if len(line) < _LONG_LINE else _header.__wrapped__
+        key, label, value, offset, odd = read(line)
+        begin = at + offset
+        if key == b"cookie":
             headers[key] = value
-            if key == b"cookie":
-                _cookies(fields, data, begin, begin + len(value), limits)
-            else:
-                label = f"header:{key[:64].decode('latin-1')}"
-                fields.append(Field(label, value, begin, begin + len(value)))
-            if _ODD_NAME.search(key):
-                fields.append(Field("header-name", name, at, at + len(name)))
-        elif line.strip():
-            begin = at + len(line) - len(line.lstrip())
-            fields.append(Field("header", line.strip(), begin, stop))
-        at = stop + 1
+            _cookies(fields, data, begin, begin + len(value), limits)
+        elif value:
+            if key:
+                headers[key] = value
+            fields.append(Field(label, value, begin, begin + len(value)))
+        if odd:
+            name = line.partition(b":")[0]
+            fields.append(Field("header-name", name, at, at + len(name)))
+        at += len(line) + 1
         if len(fields) > limits.fields:
             break
     return headers
+
+
+class _Header(NamedTuple):
+    """A header line: lower-case name (empty: none), field name, value, where it starts, odd name."""
+
+    key: bytes
+    label: str
+    value: bytes
+    offset: int
+    odd: bool
+
+
+@lru_cache(maxsize=16_384)  # clients send the same few lines again and again
+def _header(line: bytes) -> _Header:
+    name, colon, rest = line.partition(b":")
+    value = rest.strip()
+    if not (colon and value):
+        return _Header(b"", "header", line.strip(), len(line) - len(line.lstrip()), False)
+    key = name.strip().lower()
+    label = f"header:{key[:64].decode('latin-1')}"
+    offset = len(name) + 1 + len(rest) - len(rest.lstrip())
+    return _Header(key, label, value, offset, bool(_ODD_NAME.search(key)))
 
 
 def _cookies(fields: list[Field], data: bytes, start: int, end: int, limits: Limits) -> None:

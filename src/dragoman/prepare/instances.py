@@ -29,6 +29,7 @@ _PLAIN = re.compile(rb"[A-Za-z0-9_.:-]{0,20}")
 _PLAIN_PATH = re.compile(rb"(?!.*\.\.)(?:/[A-Za-z0-9._~@+,=-]*)*")
 _PATH_PREFIX = re.compile(rb"(?:/[a-z0-9_~@+,=-]+(?=/))+")
 _URL = re.compile(rb"\s*[\"']?(?:[a-z][a-z0-9+.-]{1,10}:|[/\\]{2}|/\\)", re.I)
+_JSON_ESCAPE = re.compile(rb"\\([\"\\/])")  # in a JSON string, RFC 8259, section 7
 _DIGITS = re.compile(rb"[0-9]+")
 _SPACE = re.compile(rb"[ \t\x0b\x0c\xa0]+")
 _LONG = re.compile(rb"([a-z0-9_]{10})[a-z0-9_]{14,}")
@@ -79,6 +80,8 @@ def instances_of(field: Field, limits: Limits = _DEFAULT) -> list[bytes]:
         plain = _PLAIN_PLACE if field.name in _PLACES else _PLAIN_HEADER
         if plain.fullmatch(value):
             return []
+    if kind == "json":
+        value = _JSON_ESCAPE.sub(rb"\1", value)
     out: list[bytes] = []
     for data, _chain in readings(value, limits):
         text = normal(data)
