@@ -29,11 +29,12 @@ MAY: dict[str, set[str]] = {
     # training; ``model`` alone knows torch
     "recipe": BASE,
     "corpus": BASE | {"recipe", "features", "prepare", "intel", "synth", "sources"},
-    "model": BASE | {"recipe", "corpus", "bundle", "calibrate", "index", "evaluate", "places"},
+    "model": BASE
+    | {"recipe", "corpus", "bundle", "encode", "calibrate", "index", "evaluate", "places"},
     # inference
     "bundle": BASE | {"features"},
     "encode": BASE | {"bundle", "features"},
-    "prototypes": BASE | {"bundle", "encode", "prepare"},
+    "prototypes": BASE | {"bundle", "features", "prepare"},
     "places": BASE | {"prepare"},
     "knowledge": BASE | {"bundle", "encode", "index", "intel", "places", "prototypes"},
     "detect": BASE | {"encode", "prepare", "prototypes"},

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dragoman.features import Grams, features
 from dragoman.prototypes import Prototypes, fragments
 
 
@@ -32,14 +33,18 @@ def test_fragments_of_anything_are_parts_of_it(look):
 
 
 def test_a_match_is_scored_from_the_threshold_to_one():
-    table = Prototypes(
-        np.eye(3, dtype=np.float32)[:2],
-        np.array([0.6, 0.8], np.float32),
-        np.array([4, 7]),
-        threshold=0.5,
+    grams = Grams()
+    theirs = np.unique(features([b"~>drop{ledger};;~>commit[]"], grams)[0])
+    common = np.unique(features([b"select name from users"], grams)[0])
+    table = Prototypes({4: theirs}, common, grams, threshold=0.5)
+    found = table.matches(
+        [
+            b"~>drop{ledger};;~>commit[]",
+            b"x~>drop{ledger};; and more of other things",
+            b"a plain text",
+        ]
     )
-    asked = np.array([[1, 0, 0], [0.6, 0, 0.8], [0.59, 0, 0.8], [0, 0.9, 0.4]], np.float32)
-    found = table.matches(asked)
-    assert sorted(found) == [0, 1, 3]
-    assert [found[i].owner for i in (0, 1, 3)] == [4, 4, 7]
-    assert [found[i].score for i in (0, 1, 3)] == pytest.approx([1, 0.5, 0.75], abs=1e-5)
+    assert sorted(found) == [0, 1]
+    assert [found[i].owner for i in (0, 1)] == [4, 4]
+    assert found[0].score == pytest.approx(1)
+    assert 0.5 <= found[1].score < 1

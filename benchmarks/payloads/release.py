@@ -1,9 +1,9 @@
-"""Put a trained bundle into the package, with a model card that says what it is and how it measured.
+"""Put a trained bundle into the package, with a card that says what it is and how it measured.
 
     python benchmarks/payloads/release.py --bundle runs/base/bundle --rows runs/rows
         --results benchmarks/payloads/results.json
 
-Copies the bundle to ``src/dragoman/bundles/base`` and rewrites its ``MODEL_CARD.md`` and the card in
+Copies the bundle to ``src/dragoman/bundles/base`` and rewrites ``MODEL_CARD.md`` and the card in
 ``bundle.json``; the bundle's digest does not change, for the card bears on no verdict.
 """
 

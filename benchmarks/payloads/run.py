@@ -27,7 +27,7 @@ import baselines
 import numpy as np
 from baselines import Row
 from label import CLASSES, fold_key, text_of
-from systems import Answers, Effort, System, generated, of_bundle, of_peers, tests_in
+from systems import SEEDS, Answers, Effort, System, generated, of_bundle, of_peers, tests_in
 
 from dragoman import __version__, evaluate
 from dragoman import recipe as recipes
@@ -301,6 +301,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, help="peers fitted at the same time, at most 4"
     )
+    parser.add_argument("--models", nargs="+", choices=list(SEEDS), default=list(SEEDS))
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     if not (args.rows / "train.jsonl.gz").is_file():
@@ -318,7 +319,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     cache = args.baselines or args.out.with_name("baselines.json")
     effort = Effort(args.tune, args.final)
-    systems += of_peers(args.rows, sets, recipe, cache, effort=effort, jobs=args.jobs)
+    systems += of_peers(
+        args.rows, sets, recipe, cache, effort=effort, models=args.models, jobs=args.jobs
+    )
     speed = json.loads(args.speed.read_text("utf-8")) if args.speed else None
     args.out.write_text(
         json.dumps(results(args.rows, systems, recipe, speed), indent=1) + "\n", "utf-8"

@@ -130,6 +130,7 @@ def of_peers(
     cache: Path,
     *,
     effort: Effort = Effort(),  # noqa: B008 (frozen)
+    models: Sequence[Model] = tuple(SEEDS),
     jobs: int = 1,
     note: Callable[[str], None] = print,
 ) -> list[System]:
@@ -137,7 +138,7 @@ def of_peers(
     key = _key(rows, sets, recipe, effort)
     kept = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
     found: dict[str, list[dict[str, Any]]] = kept["peers"] if kept.get("key") == key else {}
-    plans = [Plan(model, more) for model in SEEDS for more in (False, True)]
+    plans = [Plan(model, more) for model in models for more in (False, True)]
     for plan, seeds in _fitted(
         [p for p in plans if p.name not in found], jobs, rows, recipe, effort
     ):

@@ -112,7 +112,7 @@ class Scorer:
             for text, vector, logit in zip(some, vectors, logits.tolist(), strict=True):
                 self._known[text] = (logit, vector)
             if self._prototypes is not None:
-                matches = self._prototypes.matches(vectors)
+                matches = self._prototypes.matches(some)
                 self._matches.update((some[row], match) for row, match in matches.items())
 
     def _forget(self) -> None:

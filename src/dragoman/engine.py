@@ -215,7 +215,7 @@ class Engine:
     @cached_property
     def _scorer(self) -> Scorer:
         limits, tower = self._config.limits, self._family.tower(self._bundle)
-        prototypes = self._knowledge.prototypes(tower, limits)
+        prototypes = self._knowledge.prototypes()
         return Scorer(tower, self._family.prepare, limits, prototypes)
 
     @cached_property

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle, load_tensors
-from .config import Limits
-from .encode import PayloadEncoder, Vectors
+from .encode import Vectors
 from .errors import BundleError
 from .index import Index
 from .intel.threats import builtin
@@ -67,20 +66,23 @@ class Knowledge:
 
     @cached_property
     def class_vectors(self) -> Vectors:
-        """Unit vectors (C, 384)."""
+        """Unit vectors (C, 384). A class that took a shipped one's name keeps the shipped vector.
+
+        It is the one the payload tower was aligned to; the user's text is searched all the same.
+        """
         shipped = self._bundle.class_vectors
         out = np.zeros((len(self.classes), shipped.shape[1]), np.float32)
         out[: len(shipped)] = shipped
         if self._own:
-            numbers = list(self.own_classes)
+            numbers = [i for i in self.own_classes if i >= len(shipped)]
             out[numbers] = self._own.vectors_of(self.classes[i].id for i in numbers)
         return out
 
-    def prototypes(self, encoder: PayloadEncoder, limits: Limits) -> Prototypes | None:
+    def prototypes(self) -> Prototypes | None:
         """Prototypes of the user's classes; None if there are none."""
         if not self.own_classes:
             return None
-        return prototypes(self.own_classes, builtin(), self._bundle, encoder, limits)
+        return prototypes(self.own_classes, builtin(), self._bundle)
 
     # --- nearest texts
 

@@ -1,18 +1,16 @@
-"""Prototypes: what the payload tower makes of the code written into the text of a user's class.
+"""Prototypes: how the code looks that a user's class describes.
 
-The attack score knows the classes it was trained on. A class that is added as text is known by its
-vector in the text space, and by its prototypes: the payload tower applied to the code in its looks.
-An instance matches a prototype if it is closer to it, by a margin, than anything known to be
-something else:
+The towers know the classes they were trained on: what is none of them still lands near one. So a
+class added as text has, beside its vector in the text space, prototypes: the hashed n-grams
+(`features.py`) of the code in its looks that occur in no look of a built-in threat. An instance
+matches by the share of such n-grams among all its n-grams that are not common to the built-in
+looks:
 
-    nearest = highest cosine of the prototype to a benign reference vector of the bundle, or to the
-              looks of the built-in threats of another name
-    needed  = nearest + MARGIN * (1 - nearest)
-    score   = t + (1 - t) * (cosine - needed) / (1 - needed)      t: the bundle's threshold
+    share = n-grams of the class / n-grams that are not common      at least LEAST of the former
+    score = t + (1 - t) * (share - NEEDED) / (1 - NEEDED)           t: the bundle's threshold
 
-So a match scores from ``t`` (just close enough) to 1 (the very words of the look), and is held
-against the threshold of the scan like any attack score. Below ``needed`` a prototype says nothing:
-vectors of one tower lie closer together than those of two, so their cosines do not compare.
+So a match scores from ``t`` (just enough) to 1 (the very words of a look), and is held against the
+threshold of the scan like any attack score. Below ``NEEDED`` the prototypes say nothing.
 """
 
 from __future__ import annotations
@@ -26,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .config import Limits
-from .encode import PayloadEncoder, Vectors
+from .features import Grams, Ids, features
 from .prepare.fields import split
 from .prepare.instances import instances_of
 from .records import Payload, Text, Where
 
-MARGIN = 0.25  # of the way from the nearest other thing to the prototype itself
+NEEDED = 0.3  # share of an instance's own n-grams that a class must explain
+LEAST = 10  # n-grams of the class an instance must hold
 _SHORTEST = 4  # characters of a fragment
 _CODED = re.compile(r"[^\w\s.,:;!?'-]|(?<!\w)'|'(?!\w)")  # syntax, not an apostrophe in a word
 _TICKED = re.compile(r"`+([^`]+)`+")
@@ -40,7 +38,7 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)")
 
 
 class Match(NamedTuple):
-    """An instance close enough to a prototype of class ``owner``; ``score`` in [threshold, 1]."""
+    """An instance explained by the prototypes of class ``owner``; ``score`` in [threshold, 1]."""
 
     owner: int
     similarity: float
@@ -48,70 +46,71 @@ class Match(NamedTuple):
 
 
 class Prototypes(NamedTuple):
-    """Prototype vectors (P, 384), the cosine each needs (P,), the class each stands for (P,)."""
+    """Sorted n-gram ids of each class, and those common to the built-in looks."""
 
-    vectors: Vectors
-    needed: Vectors
-    owners: NDArray[np.intp]
+    classes: dict[int, Ids]
+    common: Ids
+    grams: Grams
     threshold: float
 
-    def matches(self, vectors: Vectors) -> dict[int, Match]:
-        """The best match of each row of ``vectors`` (n, 384) that has one."""
-        cosine = vectors @ self.vectors.T
-        over = (cosine - self.needed) / (1 - self.needed)
-        best = over.argmax(1)
-        out = {}
-        for row in np.flatnonzero(over[np.arange(len(over)), best] >= 0).tolist():
-            which = best[row]
-            score = self.threshold + (1 - self.threshold) * min(float(over[row, which]), 1.0)
-            out[row] = Match(int(self.owners[which]), float(cosine[row, which]), score)
+    def matches(self, instances: Sequence[bytes]) -> dict[int, Match]:
+        """The best match of each instance that has one, by its place in ``instances``."""
+        ids, offsets = features(instances, self.grams)
+        owner = np.repeat(np.arange(len(instances)), np.diff(offsets))
+        own = np.bincount(owner[~_among(ids, self.common)], minlength=len(instances))
+        out: dict[int, Match] = {}
+        for number, theirs in self.classes.items():
+            held = np.bincount(owner[_among(ids, theirs)], minlength=len(instances))
+            share = held / np.maximum(own, 1)
+            for row in np.flatnonzero((share >= NEEDED) & (held >= LEAST)).tolist():
+                if row not in out or share[row] > out[row].similarity:
+                    over = (share[row] - NEEDED) / (1 - NEEDED)
+                    score = self.threshold + (1 - self.threshold) * float(over)
+                    out[row] = Match(number, float(share[row]), score)
         return out
 
 
-def prototypes(
-    own: dict[int, Text],
-    known: Sequence[Text],
-    bundle: Bundle,
-    encoder: PayloadEncoder,
-    limits: Limits,
-) -> Prototypes | None:
+def _among(ids: Ids, wanted: Ids) -> NDArray[np.bool_]:
+    """Which of ``ids`` are in ``wanted``, which is sorted."""
+    if not len(wanted):
+        return np.zeros(len(ids), bool)
+    at = np.searchsorted(wanted, ids).clip(max=len(wanted) - 1)
+    return np.asarray(wanted[at] == ids, bool)
+
+
+def prototypes(own: dict[int, Text], known: Sequence[Text], bundle: Bundle) -> Prototypes | None:
     """Prototypes of the user's classes ``own`` (by number of class); None if no look holds code.
 
-    ``known`` are the built-in threats, from whose looks a prototype must keep its distance unless
-    the user's class has taken the place of the threat (the same slug).
+    ``known`` are the built-in threats, whose looks say what is common; a threat whose place a
+    user's class has taken (the same slug) does not count.
     """
-    owners, found = _instances(own, limits)
-    if not found:
-        return None
-    vectors = encoder.encode(found)[0]
-    threats, looks = _instances(dict(enumerate(known)), limits)
-    apart = encoder.encode(looks)[0] if looks else np.zeros((0, vectors.shape[1]), np.float32)
-    cosine = vectors @ apart.T
-    names = np.array([known[i].slug or "" for i in threats], object)
-    for row, owner in enumerate(owners):
-        cosine[row, names == own[owner].slug] = -1
-    nearest = np.concatenate([vectors @ bundle.benign.T, cosine], axis=1).max(1, initial=0)
-    needed = np.minimum(nearest + MARGIN * (1 - nearest), 1 - 1e-3)
-    return Prototypes(vectors, needed, np.array(owners, np.intp), bundle.threshold)
+    taken = {text.slug for text in own.values()}
+    looks = _instances(text for text in known if text.slug not in taken)
+    common = np.unique(features(looks, bundle.grams)[0])
+    classes = {}
+    for number, text in own.items():
+        ids = np.unique(features(_instances([text]), bundle.grams)[0])
+        if len(rare := ids[~_among(ids, common)]):
+            classes[number] = rare
+    return Prototypes(classes, common, bundle.grams, bundle.threshold) if classes else None
 
 
-def _instances(texts: dict[int, Text], limits: Limits) -> tuple[list[int], list[bytes]]:
-    """Every distinct instance in the looks of each text, with the number of the text."""
-    pairs = {
-        (number, data)
-        for number, text in texts.items()
+def _instances(texts: Iterable[Text]) -> list[bytes]:
+    """Every distinct instance in the looks of some texts."""
+    found = {
+        data
+        for text in texts
         for look in text.looks
         for fragment in fragments(look)
-        for data in _read(fragment, limits)
+        for data in _read(fragment)
     }
-    ordered = sorted(pairs)
-    return [number for number, _ in ordered], [data for _, data in ordered]
+    return sorted(found)
 
 
-def _read(fragment: str, limits: Limits) -> Iterable[bytes]:
+def _read(fragment: str) -> Iterable[bytes]:
     value = Payload("", fragment.encode("utf-8", "replace"), "value", Where(""))
-    for field in split(value, limits).fields:
-        yield from instances_of(field, limits)
+    for field in split(value).fields:
+        yield from instances_of(field)
 
 
 def fragments(look: str) -> list[str]:

@@ -235,10 +235,6 @@ def _write(
 ) -> None:
     benign = [b for b, y in zip(corpus.valid.bags, corpus.valid.labels, strict=True) if y == BENIGN]
     references = stage2.predict(model, corpus.instances, benign[:REFERENCES])[0].numpy()
-    cves = [t for t in corpus.described if t.kind == "cve"]
-    known = corpora.grouped(cves, corpus.threats)
-    wanted = [t for texts in known.values() for t in texts]
-    wanted = sorted(wanted, key=lambda t: (-_year(t), t.id))[: recipe.index.cves]
     learned = recipe.stage2.anchors == "learned"
     classes = [t for t in corpus.threats if t.kind == "class"]
     if learned:
@@ -258,14 +254,21 @@ def _write(
             class_vectors=vectors,
             anchors=model.anchors,
             benign=references,
-            texts=[*corpus.threats, *wanted],
-            text_vectors=np.concatenate(
-                [space.threats.numpy(), space.vectors([_words(t) for t in wanted]).numpy()]
-            ),
+            threats=corpus.threats,
+            threat_vectors=space.threats.numpy(),
+            cves=_indexed(corpus, recipe.index.cves),
         ),
         card,
     )
 
 
-def _words(text: Text) -> str:
-    return text.body or text.title
+def _indexed(corpus: Corpus, most: int) -> list[Text]:
+    """The CVEs a bundle knows: those of the named classes first, newest first."""
+    cves = [t for t in corpus.described if t.kind == "cve"]
+    named = {f"class:{slug}" for slug in corpus.classes}
+    ranked = [
+        (threat not in named, -_year(text), text.id, text)
+        for threat, texts in corpora.grouped(cves, corpus.threats).items()
+        for text in texts
+    ]
+    return [text for *_, text in sorted(ranked, key=lambda r: r[:3])[:most]]

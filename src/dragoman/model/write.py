@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .. import places
 from ..bundle import FORMAT
+from ..encode import TextEncoder
 from ..index import Index
 from ..recipe import Recipe
 from ..records import Text
@@ -35,8 +36,9 @@ class Parts(NamedTuple):
     class_vectors: Tensor  # (C, 384)
     anchors: Tensor  # (11, 384) what the payload tower was pulled onto
     benign: NDArray[np.float32]
-    texts: list[Text]  # the index; CVEs are kept as ids and vectors
-    text_vectors: NDArray[np.float32]
+    threats: list[Text]
+    threat_vectors: NDArray[np.float32]
+    cves: list[Text]  # the index keeps their ids and vectors, no text
 
 
 def write_bundle(to: Path, recipe: Recipe, parts: Parts, card: dict[str, Any]) -> None:
@@ -58,8 +60,8 @@ def write_bundle(to: Path, recipe: Recipe, parts: Parts, card: dict[str, Any]) -
     }
     save_file(space, fresh / "space.safetensors")
     digest = hashlib.sha256((fresh / "text.onnx").read_bytes() + space["mean"].tobytes())
-    _index(parts, digest.hexdigest()).save(fresh / "index")
-    cves = sorted((t for t in parts.texts if t.kind == "cve"), key=lambda t: t.id)
+    _index(parts, fresh, digest.hexdigest()).save(fresh / "index")
+    cves = sorted(parts.cves, key=lambda t: t.id)
     save_file(places.build(cves), fresh / "index" / "places.safetensors")
     (fresh / "MODEL_CARD.md").write_text(model_card(recipe.name, card), "utf-8")
     _manifest(fresh, recipe, parts, card, digest.hexdigest())
@@ -67,13 +69,14 @@ def write_bundle(to: Path, recipe: Recipe, parts: Parts, card: dict[str, Any]) -
     fresh.replace(to)
 
 
-def _index(parts: Parts, space: str) -> Index:
-    """Built-in texts whole; CVEs as id, title-less, and vector."""
-    kept = [
-        t if t.kind != "cve" else Text(t.id, t.id, "", t.source, "cve", cwe=t.cwe)
-        for t in parts.texts
-    ]
-    return Index.build(kept, parts.text_vectors, space, storage="int8")
+def _index(parts: Parts, folder: Path, space: str) -> Index:
+    """Built-in texts whole; CVEs as id and vector, made by the very tower the bundle ships."""
+    bare = [Text(t.id, t.id, "", t.source, "cve", cwe=t.cwe) for t in parts.cves]
+    vectors = parts.threat_vectors
+    if bare:
+        encoder = TextEncoder(folder, parts.mean.numpy())
+        vectors = np.concatenate([vectors, encoder.encode([t.body or t.title for t in parts.cves])])
+    return Index.build([*parts.threats, *bare], vectors, space, storage="int8")
 
 
 def _manifest(folder: Path, recipe: Recipe, parts: Parts, card: dict[str, Any], space: str) -> None:

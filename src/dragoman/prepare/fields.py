@@ -198,7 +198,7 @@ def _headers(
 
 
 class _Header(NamedTuple):
-    """A header line: lower-case name (empty: none), field name, value, where it starts, odd name."""
+    """A header line: lower-case name (may be empty), field name, value, its start, odd name."""
 
     key: bytes
     label: str
