@@ -90,5 +90,9 @@ app.command()(info)
 
 
 def main() -> None:
-    """Run the command named on the command line."""
+    """Run the command named on the command line.
+
+    A scan uses one process a core; threads inside NumPy's products would only get in the way.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app(prog_name="dragoman")
