@@ -68,8 +68,9 @@ def test_the_scanner_decodes_what_the_chain_encoded() -> None:
     rng = random.Random(2)
     for sample in generate("cross-site-scripting", 200, 2, templates=["script-inline-plain"]):
         data, chain = encode_chain(sample.payload, rng)
-        if "base64" not in chain:
-            assert canonical(data)[0] == canonical(sample.payload)[0]
+        if "base64" not in chain:  # a bare + reads as a space, one that was encoded stays
+            read, plain = (canonical(d)[0].replace(b"+", b" ") for d in (data, sample.payload))
+            assert read == plain
 
 
 @pytest.mark.parametrize("slug", sorted(TRICKS))
