@@ -17,13 +17,11 @@ from .text import DIM
 
 
 class Pooled(NamedTuple):
-    """Outputs for B records with I instances in all."""
+    """Outputs for B records."""
 
     vectors: Tensor  # (B, 384) unit vectors of the records
     logits: Tensor  # (B,) attack logits of the records in training: the same mean
     highest: Tensor  # (B,) attack logits in use: the highest instance, which padding cannot dilute
-    each_vector: Tensor  # (I, 384) unit vectors of the instances
-    each_logit: Tensor  # (I,)
 
 
 class Counted(NamedTuple):
@@ -85,4 +83,4 @@ def pool(vectors: Tensor, logits: Tensor, owner: Tensor, count: int) -> Pooled:
     unit = nn.functional.normalize(vectors, dim=-1)
     mixed = torch.zeros(count, vectors.shape[1]).index_add(0, owner, unit * share.unsqueeze(-1))
     logit = torch.zeros(count).index_add(0, owner, logits * share)
-    return Pooled(nn.functional.normalize(mixed, dim=-1), logit, top, unit, logits)
+    return Pooled(nn.functional.normalize(mixed, dim=-1), logit, top)

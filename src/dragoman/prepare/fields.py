@@ -79,15 +79,16 @@ def _split_request(data: bytes, limits: Limits) -> Split:
     covered = True
     if end and end.end() < len(data):
         covered = _body(fields, data, end.end(), headers, line, limits)
-    script = _SCRIPT.search(data, line.start, _path_end(data, line))
+    script = _SCRIPT.search(data, line.start, _path_end(data, line.start, line.end))
     if script:
         _mark(fields, script[1].lower().decode())
     return _bounded(fields, covered, limits)
 
 
-def _path_end(data: bytes, line: _Line) -> int:
-    mark = data.find(b"?", line.start, line.end)
-    return line.end if mark < 0 else mark
+def _path_end(data: bytes, start: int, end: int) -> int:
+    """Where the query of a target begins, or the target's end."""
+    mark = data.find(b"?", start, end)
+    return end if mark < 0 else mark
 
 
 def _mark(fields: list[Field], script: str) -> None:
@@ -133,13 +134,12 @@ def _target(fields: list[Field], data: bytes, start: int, end: int, limits: Limi
     origin = _ORIGIN.match(data, start, end)
     if origin:
         start = origin.end()
-    mark = data.find(b"?", start, end)
-    path_end = end if mark < 0 else mark
+    path_end = _path_end(data, start, end)
     if path_end > start + 1:
         fields.append(Field("path", data[start:path_end], start, path_end))
         _segments(fields, data, start, path_end, limits)
-    if mark >= 0:
-        _pairs(fields, "query", data, mark + 1, end, limits)
+    if path_end < end:
+        _pairs(fields, "query", data, path_end + 1, end, limits)
 
 
 def _segments(fields: list[Field], data: bytes, start: int, end: int, limits: Limits) -> None:
