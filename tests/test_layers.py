@@ -41,11 +41,11 @@ MAY: dict[str, set[str]] = {
     "findings": BASE | {"detect", "knowledge", "prepare"},
     "calibrate": BASE,
     "evaluate": BASE,
-    "measure": BASE | {"detect", "encode", "evaluate", "sources"},
+    "measure": BASE | {"detect", "encode", "evaluate", "places", "sources"},
     "scanning": BASE,
     "engine": BASE
     | {"bundle", "detect", "encode", "findings", "intel", "knowledge", "measure", "prepare"}
-    | {"scanning", "sources"},
+    | {"places", "scanning", "sources"},
     # what people see
     "report": {"records", "errors"},
     "demo": set(),

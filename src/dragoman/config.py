@@ -31,6 +31,11 @@ class Limits:
     decode_depth: int = 4  # decoders in one chain
     decode_views: int = 6  # decoded readings of one field
     inflate_bytes: int = 1 << 20  # a compressed request body
+    event_text: int = 32_768  # characters of a command line, script or name in a log event
+    event_field: int = 1_024  # characters of any other field of a log event
+    event_fields: int = 32  # such fields kept
+    log_entities: int = 200_000  # processes, files and sockets a log reader remembers
+    log_open: int = 1_000  # audit events whose records are still being gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Scan:
     """How a scan decides. ``threshold`` overrides the bundle's own."""
 
     batch: int = 512  # records encoded together
-    workers: int = 0  # processes; 0 = one per CPU for inputs above 2,000 records, else none
+    workers: int = 0  # processes; 0 = one per CPU for inputs above 500 records, else none
     threshold: float | None = None
     nearest: int = 3  # nearest texts reported with a finding
     runner_ups: int = 3

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import bundle as bundles
-from .bundle import Bundle
+from .bundle import DIM, Bundle
 from .config import Config, Limits
 from .detect import Scored, Scorer, Verdict, decide
 from .encode import PayloadEncoder, TextEncoder, Vectors, payload_encoder
@@ -19,6 +19,7 @@ from .findings import UNKNOWN, class_hits, evidence, excerpt
 from .intel.read import read_texts
 from .intel.store import Store
 from .knowledge import Knowledge
+from .places import asked
 from .prepare.decode import views
 from .prepare.fields import Split, split
 from .records import Explanation, Finding, Hit, Kind, Payload, Reading, Rejected, Text, Where
@@ -266,6 +267,11 @@ class Engine:
         findings = [self._finding(*one, hits) for one, hits in zip(found, near, strict=True)]
         return findings, sum(not one.covered for one in scored)
 
+    def _warm(self) -> None:
+        """Unpack now what every process of a scan will read, so that they share it."""
+        self._knowledge.closeness(np.zeros((1, DIM), np.float32), [()])
+        self._scorer.score([])
+
     def _decide(self, scored: Scored) -> Verdict | None:
         return decide(scored, self._knowledge.class_vectors, self._bundle.known)
 
@@ -296,6 +302,8 @@ class Engine:
 
     def _nearest(self, found: list[tuple[Payload, Scored]], k: int) -> list[tuple[Hit, ...]]:
         """The ``k`` nearest texts of each record in which something was read."""
+        if not found:
+            return []
         vectors = [scored.vector for _, scored in found if scored.vector is not None]
-        prepared = [self._family.prepare(p, self._config.limits).fields for p, _ in found]
-        return list(self._knowledge.nearest(np.stack(vectors), prepared, k)) if found else []
+        words = [asked(self._family.prepare(p, self._config.limits).fields) for p, _ in found]
+        return self._knowledge.nearest(np.stack(vectors), words, k)

@@ -5,7 +5,7 @@ A class of the user stands beside the shipped ones, or in the place of the one w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -16,12 +16,13 @@ from .encode import Vectors
 from .errors import BundleError
 from .index import Index
 from .intel.threats import builtin
-from .places import Places, asked, build
+from .places import Arrays, Places, build
 from .prototypes import Prototypes, prototypes
-from .records import Field, Hit, Text
+from .records import Hit, Text
 
 _COSINE = 0.5  # what the kind of attack counts for in ranking; the rest is for the place
 _TOGETHER = 64  # records ranked at once: one matrix product, 8 MB of scores for 30,000 texts
+_REMEMBERED = 4_096  # records whose nearest texts are kept
 
 
 class Knowledge:
@@ -33,6 +34,7 @@ class Knowledge:
     def __init__(self, bundle: Bundle, own: Index | None, kinds: tuple[str, ...]) -> None:
         self._bundle, self._own, self._kinds = bundle, own, kinds
         self._added = own.texts() if own else []
+        self._ranked: dict[tuple[bytes, tuple[str, ...], int], tuple[Hit, ...]] = {}
 
     @cached_property
     def _shipped(self) -> Index:
@@ -91,54 +93,81 @@ class Knowledge:
         """Rows of ``index`` that can be listed as nearest."""
         return self.index.rows_of(self._kinds)
 
-    def closeness(self, vectors: Vectors, places: Sequence[list[Field]]) -> Vectors:
+    def closeness(self, vectors: Vectors, words: Sequence[Sequence[str]]) -> Vectors:
         """How close each text of ``near_rows`` is to each record, (n, len(near_rows)).
 
-        Half is the cosine to the record's vector of ``vectors`` (n, 384), half the place words that
-        its fields share with the text.
+        Half is the cosine to the record's vector of ``vectors`` (n, 384), half the place words of
+        the record (`places.asked`) that the text shares.
         """
-        out = _COSINE * self.index.cosines(vectors, self.near_rows)
-        for row, fields in zip(out, places, strict=True):
-            words = asked(fields)
-            for table, at in self._places:
-                known = at >= 0
-                row[at[known]] += (1 - _COSINE) * table.scores(words)[known]
+        distinct, which = _distinct(vectors)
+        cosines = self.index.cosines(_COSINE * vectors[distinct], self.near_rows)
+        out = cosines if len(distinct) == len(vectors) else cosines[which]
+        for row, asked in zip(out, words, strict=True):
+            for table in self._places:
+                row += (1 - _COSINE) * table.scores(asked)
         return out
 
     def nearest(
-        self, vectors: Vectors, places: Sequence[list[Field]], k: int
-    ) -> Iterator[tuple[Hit, ...]]:
-        """The ``k`` closest texts to each record, best first."""
-        for start in range(0, len(vectors), _TOGETHER):
-            part = slice(start, start + _TOGETHER)
-            for score in self.closeness(vectors[part], places[part]):
-                least = np.partition(score, -k)[-k] if 0 < k < len(score) else -np.inf
-                among = np.flatnonzero(score >= least)
-                best = among[np.argsort(-score[among], kind="stable")[:k]]
-                yield tuple(self.index.hit(int(self.near_rows[i]), float(score[i])) for i in best)
+        self, vectors: Vectors, words: Sequence[Sequence[str]], k: int
+    ) -> list[tuple[Hit, ...]]:
+        """The ``k`` closest texts to each record, best first. Records ranked lately are not again.
+
+        Scanners repeat themselves: one attack, place after place, and round after round.
+        """
+        keys = [(v.tobytes(), tuple(w), k) for v, w in zip(vectors, words, strict=True)]
+        if len(self._ranked) > _REMEMBERED:
+            self._ranked.clear()
+        fresh = list({key: row for row, key in enumerate(keys) if key not in self._ranked}.values())
+        for start in range(0, len(fresh), _TOGETHER):
+            some = fresh[start : start + _TOGETHER]
+            close = self.closeness(vectors[some], [words[row] for row in some])
+            for row, score in zip(some, close, strict=True):
+                self._ranked[keys[row]] = self._best(score, k)
+        return [self._ranked[key] for key in keys]
+
+    def _best(self, score: Vectors, k: int) -> tuple[Hit, ...]:
+        least = np.partition(score, -k)[-k] if 0 < k < len(score) else -np.inf
+        among = np.flatnonzero(score >= least)
+        best = among[np.argsort(-score[among], kind="stable")[:k]]
+        return tuple(self.index.hit(int(self.near_rows[i]), float(score[i])) for i in best)
 
     @cached_property
-    def _places(self) -> list[tuple[Places, NDArray[np.intp]]]:
-        """Place words of the shipped and of the user's texts, and their positions in ``near_rows``.
+    def _places(self) -> list[Places]:
+        """Place words of the shipped and of the user's texts, scored at their ``near_rows``.
 
-        A shipped text that one of the user's has replaced is at -1.
+        A shipped text that one of the user's has replaced is left out.
         """
         names = list(self.index.ids)
+        size = len(self.near_rows)
         position = {names[row]: at for at, row in enumerate(self.near_rows)}
         own = {t.id: t for t in self._added if t.kind in self._kinds}
         out = []
-        shipped = self._shipped_places()
-        if shipped:
+        arrays = self._shipped_places()
+        shipped = Places(arrays) if arrays else None
+        if arrays and shipped:
             ids = np.array(list(self._shipped.ids), object)[self._shipped.rows_of(["cve"])]
             if len(ids) != shipped.n:
                 raise BundleError("place words do not fit the index", where=str(self._bundle.path))
             at = [-1 if i in own else position.get(i, -1) for i in ids]
-            out.append((shipped, np.array(at, np.intp)))
+            out.append(Places(arrays, np.array(at, np.intp), size))
         if own:
-            places = Places(build(list(own.values()), shipped))
-            out.append((places, np.array([position[i] for i in own], np.intp)))
+            at = [position[i] for i in own]
+            out.append(Places(build(list(own.values()), shipped), np.array(at, np.intp), size))
         return out
 
-    def _shipped_places(self) -> Places | None:
+    def _shipped_places(self) -> Arrays | None:
         path = self._bundle.path / "index" / "places.safetensors"
-        return Places(load_tensors(path)) if path.exists() else None
+        return load_tensors(path) if path.exists() else None
+
+
+def _distinct(vectors: Vectors) -> tuple[list[int], list[int]]:
+    """Rows (m,) that differ, and for each row (n,) which of them it equals."""
+    seen: dict[bytes, int] = {}
+    rows: list[int] = []
+    which = []
+    for row, vector in enumerate(vectors):
+        at = seen.setdefault(vector.tobytes(), len(rows))
+        if at == len(rows):
+            rows.append(row)
+        which.append(at)
+    return rows, which

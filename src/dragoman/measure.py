@@ -14,6 +14,7 @@ from .detect import Scored
 from .encode import Vectors
 from .errors import SourceError
 from .evaluate import payload_report
+from .places import asked
 from .records import Labelled, Rejected
 from .sources import Paths
 from .sources.labelled import read_labelled
@@ -98,8 +99,8 @@ def _ranks(engine: Engine, rows: list[Labelled], scored: list[Scored]) -> list[f
         if score.vector is None:
             ranks.append(float(len(at)))
             continue
-        fields = engine._family.prepare(row.payload, limits).fields
-        closeness = knowledge.closeness(score.vector[None], [fields])[0, cves]
+        words = asked(engine._family.prepare(row.payload, limits).fields)
+        closeness = knowledge.closeness(score.vector[None], [words])[0, cves]
         gap = closeness - closeness[right].max()
         ranks.append(float(0.5 + (gap > _TIE).sum() + (np.abs(gap) <= _TIE).sum() / 2))
     return ranks

@@ -80,27 +80,35 @@ def build(texts: Sequence[Text], shipped: Places | None = None) -> Arrays:
 
 
 class Places:
-    """Looks place words up in what :func:`build` made."""
+    """Looks place words up in what :func:`build` made.
 
-    def __init__(self, arrays: Arrays) -> None:
+    ``at`` (n,) is where the score of each row goes among ``size`` scores; a row at -1 has none.
+    """
+
+    def __init__(
+        self, arrays: Arrays, at: NDArray[np.intp] | None = None, size: int | None = None
+    ) -> None:
         offsets: NDArray[np.int64] = arrays["offsets"].astype(np.int64)
         counts = offsets[1:] - offsets[:-1]
         order = np.argsort(arrays["words"], kind="stable")
         self.n = len(counts)
+        self.size = self.n if size is None else size
+        at = np.arange(self.n) if at is None else at
         self.common: NDArray[np.uint32] = arrays["common"]
         self._words: NDArray[np.uint32] = arrays["words"][order]
-        self._rows = np.repeat(np.arange(self.n), counts)[order]
+        self._rows = np.repeat(np.where(at < 0, self.size, at), counts)[order]
         self._weights = arrays["weights"][order].astype(np.float32) / 255
 
     def scores(self, asked: Iterable[str]) -> NDArray[np.float32]:
-        """Lexical score in [0, 1] of every row (n,) for the words of one request."""
+        """Lexical scores in [0, 1], shape (size,), for the words of one request."""
         hashes = np.unique(np.fromiter(map(_hash, asked), np.uint32))
         begins = np.searchsorted(self._words, hashes, "left")
         ends = np.searchsorted(self._words, hashes, "right")
-        out = np.zeros(self.n, np.float32)
+        out = np.zeros(self.size + 1, np.float32)
         for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-            out[self._rows[begin:end]] += self._weights[begin:end]
-        return np.asarray(np.minimum(GAIN * out, 1), np.float32)
+            if begin < end:
+                out[self._rows[begin:end]] += self._weights[begin:end]
+        return np.asarray(np.minimum(GAIN * out[:-1], 1), np.float32)
 
     def frequency(self, bags: Iterable[Iterable[int]]) -> dict[int, int]:
         """How many rows keep each word, the bags' own text counted as one more."""

@@ -5,6 +5,7 @@ Spans are half-open byte offsets ``(start, end)`` into ``Payload.data``, the rec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -12,8 +13,7 @@ Kind = Literal["http", "value"]
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(NamedTuple):
     """Where a record came from: the path (``a.zip!b.log`` inside an archive), line (1-based)
     or byte.
     """
@@ -39,8 +39,7 @@ class Where:
         return out
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """One piece of web evidence: a whole HTTP request (``http``) or one field value (``value``)."""
 
     id: str
@@ -49,6 +48,97 @@ class Payload:
     where: Where
     time: str | None = None
     host: str | None = None
+
+
+Verb = Literal[
+    *("start", "fork", "end", "load", "inject", "signal"),  # processes and code
+    *("open", "read", "write", "create", "delete", "rename", "link", "modify", "access", "set"),
+    *("connect", "accept", "listen", "send", "receive", "query"),  # the network
+    *("logon", "logoff", "grant", "install", "schedule", "run", "clear", "detect", "other"),
+]
+ObjectKind = Literal[
+    *("process", "thread", "module", "memory", "file", "pipe", "registry", "device", "socket"),
+    *("dns", "share", "user", "group", "session", "privilege", "credential", "ticket", "policy"),
+    *("directory", "service", "task", "job", "script", "wmi", "log", "rule", "threat", "other"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process as one record tells of it; what the record does not tell is empty.
+
+    ``id`` is stable within its host: a GUID where the log has one, ``pid@start`` (time in ns) once
+    the start was seen (`sources.logs.identified`), else the bare pid. ``parent`` is such an id.
+    """
+
+    id: str
+    pid: int | None = None
+    image: str = ""
+    command_line: str = ""
+    user: str = ""
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What an event was done to.
+
+    ``name`` identifies it within its kind: a path, a registry key with its value, ``address:port``
+    of the remote end, a domain and account, a host name. ``value`` is what it became: the data
+    set, the new name, the program of a service or task, the text of a script. ``local`` is the near
+    end of a socket, ``process`` the process or thread that a verb is done to.
+    """
+
+    kind: ObjectKind
+    name: str = ""
+    value: str = ""
+    local: str = ""
+    process: Process | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened on a host: ``actor`` did ``verb`` to ``object``.
+
+    ``time`` is in nanoseconds since 1970, UTC. ``start`` means that the process in ``object`` began
+    to run a program, by its parent the ``actor``, in every format; ``end`` names one process twice.
+    ``code`` is the source and its own name for this kind of event (``security/4688``,
+    ``syscall/execve``), ``what`` its documented meaning in plain words. ``id`` is unique within the
+    input; the log's own record ids stand in ``where.event_ids``. ``fields`` is all else that was
+    logged, under the log's own names, bounded by ``limits.event_fields`` and ``event_field``.
+    """
+
+    id: str
+    time: int
+    host: str
+    verb: Verb
+    object: Object
+    actor: Process | None
+    code: str
+    what: str
+    where: Where
+    user: str = ""
+    outcome: Literal["success", "failure", ""] = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON-ready form: empty parts are left out, ``time`` stays nanoseconds."""
+        out: dict[str, Any] = {"id": self.id, "time": self.time, "host": self.host}
+        out["verb"], out["object"] = self.verb, _filled(self.object)
+        if self.actor is not None:
+            out["actor"] = _filled(self.actor)
+        for name in ("code", "what", "user", "outcome"):
+            if getattr(self, name):
+                out[name] = getattr(self, name)
+        return {**out, "where": self.where.to_dict(), "fields": dict(self.fields)}
+
+
+def _filled(part: Process | Object) -> dict[str, Any]:
+    """The non-empty attributes of a process or object."""
+    out = {name: getattr(part, name) for name in part.__slots__}
+    if isinstance(out.get("process"), Process):
+        out["process"] = _filled(out["process"])
+    return {name: value for name, value in out.items() if value not in ("", None)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ Source = str | Path | Iterable[str | Path] | Iterable[Payload | Rejected]
 Examined = tuple[list[Finding], int]
 
 _FIRST = 32  # records of the first batch, so that the first finding comes soon
-_ALONE = 2_000  # records read before other processes are worth their start
+_ALONE = 500  # records read before other processes are worth their start
 _REJECTS_KEPT = 1_000
 
 _engine: Engine | None = None  # the engine of a worker process, inherited by fork
@@ -109,6 +109,7 @@ def _in_processes(
     """Examine batches in forked processes, in order, with a bounded number under way."""
     global _engine
     _engine = engine
+    engine._warm()
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting: deque[Future[Examined]] = deque()

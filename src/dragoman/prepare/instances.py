@@ -32,7 +32,7 @@ _URL = re.compile(rb"\s*[\"']?(?:[a-z][a-z0-9+.-]{1,10}:|[/\\]{2}|/\\)", re.I)
 _JSON_ESCAPE = re.compile(rb"\\([\"\\/])")  # in a JSON string, RFC 8259, section 7
 _DIGITS = re.compile(rb"[0-9]+")
 _SPACE = re.compile(rb"[ \t\x0b\x0c\xa0]+")
-_LONG = re.compile(rb"([a-z0-9_]{10})[a-z0-9_]{14,}")
+_LONG = re.compile(rb"(?<![a-z0-9_])([a-z0-9_]{10})[a-z0-9_]{14,}")
 _LOCAL = re.compile(
     rb"(?<![0-9.a-z])(?:127\.[0-9.]{1,11}|0\.0\.0\.0|localhost|0x7f[0-9a-f.x]*|2130706433|017700000001"
     rb"|\[?(?:0{0,4}:){2,7}(?:ffff:)?(?:127\.[0-9.]+|0{0,3}1)?\]?)(?![0-9a-z])"
