@@ -1,31 +1,22 @@
-"""Threat-class labels of requests, and the near-duplicate key: what the data builder rests on.
-
-Class slugs and their CWE ids are the contract's; child ids follow the CWE research view (1000).
-"""
+"""Threat-class labels of requests: what the data builder rests on."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import re
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
-CLASSES = {
-    "cross-site-scripting": (79, 80, 81, 82, 83, 84, 85, 86, 87),
-    "sql-injection": (89, 564),
-    "path-traversal": (22, *range(23, 41), 73, 98),
-    "command-injection": (77, 78, 88, 624),
-    "code-injection": (94, 95, 96, 97, 917, 1336),
-    "server-side-request-forgery": (918,),
-    "open-redirect": (601,),
-    "xml-external-entity": (611,),
-    "unsafe-deserialization": (502,),
-    "file-upload": (434,),
-    "crlf-injection": (93, 113, 444),
-}
-BY_CWE = {f"CWE-{number}": slug for slug, numbers in CLASSES.items() for number in numbers}
+from dragoman.duplicates import core, decoded, fold_key
+from dragoman.intel.threats import benchmark, by_cwe
+
+__all__ = [  # the near-duplicate key is the package's
+    "BY_CWE", "BY_TAG", "CLASSES", "SHOWS", "attack_text", "core", "decoded", "fold_key",
+    "label_of", "share", "text_of",
+]  # fmt: skip
+
+CLASSES = benchmark()
+BY_CWE = by_cwe()
 BY_TAG = {
     "xss": "cross-site-scripting",
     "sqli": "sql-injection",
@@ -107,35 +98,6 @@ def text_of(row: dict[str, Any]) -> bytes:
     if "payload_b64" in row:
         return base64.b64decode(row["payload_b64"])
     return str(row["payload"]).encode("utf-8", "surrogateescape")
-
-
-def decoded(payload: bytes | str, rounds: int = 4) -> str:
-    """``payload`` percent-decoded till it stands still, ``+`` a space, entities undone, lowered."""
-    data = payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else payload
-    for _ in range(rounds):
-        plain = unquote_to_bytes(data)
-        if plain == data:
-            break
-        data = plain
-    return html.unescape(data.decode("utf-8", "replace").replace("+", " ")).lower()
-
-
-def core(request: bytes) -> bytes:
-    """Method, target (without scheme and host) and body: a request without place and browser."""
-    head, _, body = request.replace(b"\r\n", b"\n").partition(b"\n\n")
-    parts = head.split(b"\n", 1)[0].split(b" ")
-    target = re.sub(rb"^https?://[^/?#]*", b"", b" ".join(parts[1:-1] or parts[1:]))
-    return b" ".join((parts[0], target, body))
-
-
-def fold_key(payload: bytes | str, kind: str = "value") -> str:
-    """The near-duplicate key: decoded repeatedly, lower case, digits masked, white space folded.
-
-    Of a request (``kind`` is ``http``) only method, target and body count, not host or headers.
-    """
-    data = payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else payload
-    text = re.sub(r"\d+", "0", decoded(core(data) if kind == "http" else data))
-    return re.sub(r"\s+", " ", text).strip()
 
 
 # Decisive signs, the surest first: they tell the mechanism where the metadata only say "remote code

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 from dragoman.intel import benchmark, builtin
+from dragoman.intel.threats import by_cwe
 
 CONTRACT = {
     "cross-site-scripting": {79},
@@ -26,6 +27,15 @@ def test_benchmark_classes_are_those_of_the_contract() -> None:
     for slug, cwes in CONTRACT.items():
         assert {int(c.removeprefix("CWE-")) for c in texts[slug].cwe} == cwes
         assert 8 <= len(texts[slug].looks) <= 14
+
+
+def test_every_cwe_of_a_class_and_its_children_lead_to_it() -> None:
+    classes = by_cwe()
+    for slug, cwes in CONTRACT.items():
+        assert {classes[f"CWE-{n}"] for n in cwes} == {slug}
+    assert (classes["CWE-80"], classes["CWE-36"]) == ("cross-site-scripting", "path-traversal")
+    assert set(classes.values()) == set(CONTRACT)
+    assert "CWE-125" not in classes
 
 
 def test_every_text_is_complete() -> None:

@@ -20,6 +20,7 @@ from .lab import bench, evaluate, train
 from .options import Bundle, ConfigFile, Intel, Setup, setup
 from .scan import demo, scan
 from .show import failure
+from .synth import synth
 
 EXIT_CODES = """\b
 Exit codes:
@@ -83,6 +84,7 @@ app.command(epilog=EXIT_CODES)(scan)
 app.command()(explain)
 app.command()(search)
 app.add_typer(intel, name="intel")
+app.command()(synth)
 app.command()(train)
 app.add_typer(evaluate, name="eval")
 app.add_typer(bench, name="bench")

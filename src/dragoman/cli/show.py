@@ -113,6 +113,15 @@ def texts(found: Iterable[Text]) -> Table:
     return out
 
 
+def counts(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """A table of numbers, the first column being names."""
+    first, *others = columns
+    out = _table(first, *(f"{name}>" for name in others))
+    for cells in rows:
+        _row(out, *(f"{c:,}" if isinstance(c, int) else str(c) for c in cells))
+    stdout().print(out)
+
+
 def pairs(values: Mapping[str, Any], indent: int = 0) -> None:
     """Nested values as indented ``name: value`` lines, nothing left out."""
     console = stdout()

@@ -11,6 +11,15 @@ from ..records import Text
 
 SOURCE = "dragoman"
 
+# Children of the benchmark classes' CWE ids in the research view (CWE-1000) that are met in CVEs.
+_CHILDREN = {
+    "cross-site-scripting": range(80, 88),
+    "sql-injection": (564,),
+    "path-traversal": range(23, 41),
+    "command-injection": (624,),
+    "code-injection": (97,),
+}
+
 
 def builtin() -> list[Text]:
     """All built-in threats: kind ``class`` if a finding may be named after it, else ``weakness``.
@@ -23,6 +32,15 @@ def builtin() -> list[Text]:
 def benchmark() -> tuple[str, ...]:
     """Slugs of the eleven classes that evaluation is reported on, in their fixed order."""
     return tuple(entry["slug"] for entry in _entries() if entry.get("benchmark"))
+
+
+@cache
+def by_cwe() -> dict[str, str]:
+    """The benchmark class of each CWE id (``CWE-89``) it stands for, children included."""
+    entries = [entry for entry in _entries() if entry.get("benchmark")]
+    found = {cwe: str(entry["slug"]) for entry in entries for cwe in entry["cwe"]}
+    children = {f"CWE-{n}": slug for slug, numbers in _CHILDREN.items() for n in numbers}
+    return found | children
 
 
 @cache

@@ -1,0 +1,1 @@
+"""The synthetic benchmark of `dragoman synth`: public CVE descriptions and generated payloads."""
