@@ -2,13 +2,14 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dragoman.config import Limits
 from dragoman.corpus import ATTACK, BENIGN, Instances, generate_rows, grouped, load
-from dragoman.errors import SourceError
+from dragoman.errors import SourceError, UsageError
 from dragoman.features import Grams, features
 from dragoman.intel.threats import benchmark, builtin
 from dragoman.recipe import Grammar, Recipe, Stage2
@@ -124,3 +125,25 @@ def test_texts_belong_to_the_threat_of_their_first_matching_cwe():
     ]
     found = {k: [t.id[-1] for t in v] for k, v in grouped(texts, builtin()).items()}
     assert found == {"class:cross-site-scripting": ["1"], "class:sql-injection": ["2", "4"]}
+
+
+def test_a_class_left_out(data):
+    whole = load(SMALL, data, 1, None)
+    corpus = load(replace(SMALL, without=("sql-injection",)), data, 1, None)
+    assert corpus.classes == tuple(c for c in benchmark() if c != "sql-injection")
+    assert len(corpus.train.labels) == len(whole.train.labels) - 1
+    assert {t.slug for t in corpus.threats} >= set(benchmark())  # its text stays
+
+
+def test_no_payload_of_a_class_left_out_is_generated():
+    settings = Grammar(per_class=3, benign=2)
+    rows = generate_rows(settings, 1, without=("open-redirect", "sql-injection"))
+    others = [
+        r for r in generate_rows(settings, 1) if r.label not in ("open-redirect", "sql-injection")
+    ]
+    assert rows == others
+
+
+def test_a_class_left_out_must_be_one(data):
+    with pytest.raises(UsageError, match="no class 'sqli'"):
+        load(replace(SMALL, without=("sqli",)), data, 1, None)

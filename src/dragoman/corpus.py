@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import Limits
-from .errors import SourceError
+from .errors import SourceError, UsageError
 from .features import Grams, features
 from .intel.read import read_texts
 from .intel.threats import benchmark, builtin
@@ -27,6 +27,7 @@ from .records import Field, Labelled, Payload, Rejected, Text, Where
 from .sources.labelled import read_labelled
 from .synth.grammar import generate
 from .synth.mutate import mutate
+from .synth.pad import pad
 from .synth.request import embed
 
 BENIGN, ATTACK = -1, -2  # labels beside the class numbers
@@ -101,21 +102,33 @@ def load(recipe: Recipe, data: Path, seed: int, limit: int | None) -> Corpus:
 
     Raises:
         SourceError: the directory lacks training or validation rows.
+        UsageError: the recipe leaves out a class that is none.
     """
     limits = Limits()
     counts: dict[str, int] = {}
     train = _labelled(data, "train", limit, counts)
     valid = _labelled(data, "valid", limit, counts)
-    generated = generate_rows(recipe.grammar, seed)
+    generated = generate_rows(recipe.grammar, seed, without=recipe.without)
     counts["generated"] = len(generated)
-    described = _described(data, limit, counts)
+    described = descriptions(data, limit)
+    if described:
+        counts["texts"] = len(described)
     s = recipe.stage2
     instances = Instances(Grams(s.bits, s.chars, s.tokens, s.skeleton), limits)
-    classes = benchmark()
+    classes = _learnt(recipe.without)
     rows = _rows(train + generated, classes, instances), _rows(valid, classes, instances)
     _usable(*rows, data)
     instances.finish()
     return Corpus(classes, builtin(), described, instances, *rows, counts)
+
+
+def _learnt(without: Collection[str]) -> tuple[str, ...]:
+    """The benchmark classes less those that are left out; rows of these have no usable label."""
+    known = benchmark()
+    for slug in without:
+        if slug not in known:
+            raise UsageError(f"without: no class {slug!r}", hint=f"one of {', '.join(known)}")
+    return tuple(slug for slug in known if slug not in without)
 
 
 def _usable(train: Rows, valid: Rows, data: Path) -> None:
@@ -152,28 +165,30 @@ def _labelled(data: Path, name: str, limit: int | None, counts: dict[str, int]) 
     return rows
 
 
-def _described(data: Path, limit: int | None, counts: dict[str, int]) -> list[Text]:
+def descriptions(data: Path, limit: int | None = None) -> list[Text]:
+    """The vulnerability texts of a training directory; at most ``limit`` of them."""
     folder = data / "texts"
     if not folder.is_dir():
         return []
-    texts = {t.id: t for t in read_texts([folder]) if isinstance(t, Text)}
-    counts["texts"] = len(texts)
-    kept = list(texts.values())
-    return kept if limit is None else random.Random(0).sample(kept, min(limit, len(kept)))
+    texts = list({t.id: t for t in read_texts([folder]) if isinstance(t, Text)}.values())
+    return texts if limit is None else random.Random(0).sample(texts, min(limit, len(texts)))
 
 
-def generate_rows(settings: Grammar, seed: int) -> list[Labelled]:
+def generate_rows(settings: Grammar, seed: int, *, without: Collection[str] = ()) -> list[Labelled]:
     """Attacks of the benchmark classes and hard benign values, a share of them in whole requests.
 
     Attacks and benign values go through the same request builder, so the context tells nothing.
+    None of the classes ``without``; the others' rows do not depend on it.
     """
     rows: list[Labelled] = []
-    for slug in (*benchmark(), "benign") if settings.per_class else ():
+    for slug in (*_learnt(without), "benign") if settings.per_class else ():
         count = settings.benign if slug == "benign" else settings.per_class
         rng = random.Random(f"{slug}/{seed}")
         for i, sample in enumerate(generate(slug, count, seed)):
             if slug != "benign" and sample.kind == "value" and rng.random() < settings.mutated:
                 sample = replace(sample, payload=mutate(sample.payload, slug, rng))
+            if sample.kind == "value" and rng.random() < settings.padded:
+                sample = replace(sample, payload=pad(sample.payload, rng))
             whole = sample.kind == "http" or rng.random() < settings.wrapped
             data = embed(sample, rng) if whole else sample.payload
             payload = Payload(

@@ -62,6 +62,7 @@ class Grammar:
     benign: int = 8000
     wrapped: float = 0.5  # share put into a whole request
     mutated: float = 0.3  # share of attacks rewritten by an evasion
+    padded: float = 0.0  # share of values with harmless text around them
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class Recipe:
 
     name: str = "unnamed"
     seed: int = 1
+    without: tuple[str, ...] = ()  # classes no payload of which is learnt: known by text alone
     stage1: Stage1 = field(default_factory=Stage1)
     stage2: Stage2 = field(default_factory=Stage2)
     grammar: Grammar = field(default_factory=Grammar)
