@@ -6,7 +6,7 @@
 ROWS is what ``data.py --out`` wrote; where it is missing, it is written first, from ``--data``.
 Bundles of one recipe are seeds of one system; the first bundle's recipe is called ours and compared
 with all others. ``--baselines`` keeps the fitted peers' answers, ``--speed`` is the JSON of
-``dragoman bench payloads --json``.
+``dragoman bench payloads --json``, ``--text-tower`` what ``quantised.py`` wrote.
 """
 
 from __future__ import annotations
@@ -255,9 +255,9 @@ def made_keys(recipe: Recipe, seeds: set[int]) -> set[str]:
 
 
 def results(
-    rows: Path, systems: list[System], recipe: Recipe, speed: dict[str, Any] | None
+    rows: Path, systems: list[System], recipe: Recipe, measured: dict[str, Any]
 ) -> dict[str, Any]:
-    """The whole JSON."""
+    """The whole JSON; ``measured`` is what other commands found, by name."""
     tests = {name: baselines.load(path) for name, path in tests_in(rows).items()}
     ours = systems[0].name
     out: dict[str, Any] = {
@@ -280,8 +280,7 @@ def results(
         out["views"][view] = {"n": len(of_view), "summary": scores, **compared}
     out["versions"] = {"python": platform.python_version(), "dragoman": __version__}
     out["versions"] |= {name: version(name) for name in ("numpy", "scikit-learn", "onnxruntime")}
-    out["speed"] = speed
-    return out
+    return out | measured
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -295,6 +294,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--bundles", type=Path, nargs="+", required=True, help="ours first")
     parser.add_argument("--baselines", type=Path, help="where the peers' answers are kept")
     parser.add_argument("--speed", type=Path, help="JSON of dragoman bench payloads")
+    parser.add_argument("--text-tower", type=Path, help="JSON of quantised.py")
     parser.add_argument("--recipe", default="base", help="whose generated rows the peers get too")
     parser.add_argument("--tune", type=int, default=Effort().tune, help="rows peers are tuned on")
     parser.add_argument("--final", type=int, default=Effort().final, help="rows they then learn")
@@ -322,10 +322,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     systems += of_peers(
         args.rows, sets, recipe, cache, effort=effort, models=args.models, jobs=args.jobs
     )
-    speed = json.loads(args.speed.read_text("utf-8")) if args.speed else None
-    args.out.write_text(
-        json.dumps(results(args.rows, systems, recipe, speed), indent=1) + "\n", "utf-8"
-    )
+    measured = {
+        name: json.loads(path.read_text("utf-8")) if path else None
+        for name, path in (("speed", args.speed), ("text_tower", args.text_tower))
+    }
+    found = results(args.rows, systems, recipe, measured)
+    args.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -233,6 +233,33 @@ def poor(results: Results) -> str:
     return "\n".join(f"* {line}" for line in found) or "Nothing that these rules look for."
 
 
+def text_tower(results: Results) -> str:
+    """What int8 changes in the text tower's retrieval, if it was measured."""
+    found = results["text_tower"]
+    if not found:
+        return "Not measured in this run (`--text-tower`)."
+    n = {"threat": found["n"], "known_item": found["known_item"]["n"]}
+    body = [
+        [f"{what} ({n[key]} descriptions)", k, *_change(found[key][k])]
+        for key, what in (
+            ("threat", "threat of a CVE of a later year"),
+            ("known_item", "first half of a description by its second"),
+        )
+        for k in found[key]
+        if k != "n"
+    ]
+    return markdown(["search", "rate", "float32", "int8", "difference"], body)
+
+
+def _change(one: dict[str, Any]) -> list[str]:
+    gap = one["difference"]
+    return [
+        f"{one['float32']:.3f}",
+        f"{one['int8']:.3f}",
+        f"{gap['mean']:+.3f} [{gap['lo']:+.3f}, {gap['hi']:+.3f}]",
+    ]
+
+
 def speed(results: Results) -> str:
     """``bench payloads``, if it was given."""
     bench = results["speed"]
@@ -251,6 +278,7 @@ PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "classes": ("Class by class", classes),
     "retrieval": ("Nearest CVE", retrieval),
     "poor": ("What is poor", poor),
+    "text_tower": ("The text tower as int8", text_tower),
     "speed": ("Speed", speed),
 }
 

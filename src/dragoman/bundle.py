@@ -4,7 +4,7 @@
     text.onnx              text tower, int8; ids and mask (B, T) -> (B, 384)
     tokenizer.json         its WordPiece vocabulary
     payload.safetensors    hashed payload tower (or payload.onnx: a language model as payload tower)
-    space.safetensors      mean (384,), class vectors (C, 384), benign reference vectors (R, 384)
+    space.safetensors      mean (384,), class vectors (C, 384)
     index/                 the shipped intelligence, and the place words of its CVEs (`places.py`)
     MODEL_CARD.md          data, licences, figures
 
@@ -63,7 +63,6 @@ class Bundle:
     classes: tuple[ClassInfo, ...]
     class_vectors: NDArray[np.float32]
     mean: NDArray[np.float32]
-    benign: NDArray[np.float32]
     card: dict[str, Any]
 
 
@@ -136,7 +135,6 @@ def _bundle(folder: Path, data: dict[str, Any], digest: str) -> Bundle:
     space = load_tensors(path)
     mean = tensor(space, "mean", (DIM,), path)
     class_vectors = tensor(space, "classes", (len(classes), DIM), path)
-    benign = tensor(space, "benign", (len(space["benign"]), DIM), path)
     return Bundle(
         path=folder,
         name=data["name"],
@@ -149,7 +147,6 @@ def _bundle(folder: Path, data: dict[str, Any], digest: str) -> Bundle:
         classes=classes,
         class_vectors=class_vectors,
         mean=mean,
-        benign=benign,
         card=data["card"],
     )
 

@@ -23,6 +23,7 @@ from .. import corpus as corpora
 from .. import recipe as recipes
 from ..calibrate import threshold_at_fpr, unknown_threshold
 from ..corpus import BENIGN, Corpus
+from ..encode import PayloadEncoder, Vectors, unit
 from ..errors import UsageError
 from ..recipe import Recipe
 from ..records import Text
@@ -34,7 +35,7 @@ from .text import DIM, TextTower, embed, load_minilm
 from .write import Parts, write_bundle
 
 HELD_OUT = 600  # descriptions of later years on which stage 1 is measured
-REFERENCES = 256  # benign vectors kept in the bundle
+TOGETHER = 2048  # validation instances read at once
 
 
 class Space(NamedTuple):
@@ -86,11 +87,9 @@ def run(
         "seed": seed,
         "rows": corpus.counts,
         **space.card,
-        **_calibrated(chosen, corpus, model),
+        "seconds": round(time.monotonic() - began),
     }
-    card["seconds"] = round(time.monotonic() - began)
-    _write(chosen, corpus, space, model, card, out / "bundle")
-    return card
+    return _write(chosen, corpus, space, model, card, out / "bundle")
 
 
 def _logging(log: TextIO, on_step: OnStep | None) -> OnStep:
@@ -110,20 +109,21 @@ def _logging(log: TextIO, on_step: OnStep | None) -> OnStep:
 
 def _stage1(recipe: Recipe, corpus: Corpus, seed: int, out: Path, note: OnStep) -> Space:
     tower, tokenizer = load_minilm()
-    train, held_out = _descriptions(recipe, corpus)
-    before = _space(tower, tokenizer, corpus.threats, {})
+    train, held_out = descriptions(recipe, corpus.threats, corpus.described)
+    before = space_of(tower, tokenizer, corpus.threats, {})
     figures = {"held_out_before": _agreement(before, held_out)}
     if recipe.stage1.loss == "none":
         return before._replace(card={"text_tower": figures})
     stage1.train(tower, tokenizer, train, recipe.stage1, seed, out, note)
-    after = _space(tower, tokenizer, corpus.threats, figures)
+    after = space_of(tower, tokenizer, corpus.threats, figures)
     figures["held_out_after"] = _agreement(after, held_out)
     return after._replace(card={"text_tower": figures})
 
 
-def _space(
-    tower: TextTower, tokenizer: Tokenizer, threats: list[Text], card: dict[str, Any]
+def space_of(
+    tower: TextTower, tokenizer: Tokenizer, threats: Sequence[Text], card: dict[str, Any]
 ) -> Space:
+    """The text space of a tower, centred on the mean of the threats."""
     parts = [parts_of(t) for t in threats]
     flat = embed(tower, tokenizer, [p for group in parts for p in group])
     raw = torch.stack(
@@ -138,19 +138,21 @@ def parts_of(text: Text) -> list[str]:
     return [f"{text.title}. {text.body}", *text.looks]
 
 
-def _descriptions(recipe: Recipe, corpus: Corpus) -> tuple[Described, Described]:
+def descriptions(
+    recipe: Recipe, threats: Sequence[Text], described: Sequence[Text]
+) -> tuple[Described, Described]:
     """Texts and the number of their threat: up to the recipe's year, and a sample of later CVEs."""
-    number = {t.id: i for i, t in enumerate(corpus.threats)}
+    number = {t.id: i for i, t in enumerate(threats)}
     rng = np.random.default_rng(0)
     early: list[tuple[str, int]] = []
     late: list[tuple[str, int]] = []
-    for threat, texts in sorted(corpora.grouped(corpus.described, corpus.threats).items()):
+    for threat, texts in sorted(corpora.grouped(described, threats).items()):
         old = [t for t in texts if _year(t) <= recipe.stage1.until]
         kept = rng.permutation(len(old))[: recipe.stage1.per_class]
         early += [(old[i].body or old[i].title, number[threat]) for i in kept]
         new = [t for t in texts if _year(t) > recipe.stage1.until]
         late += [(t.body or t.title, number[threat]) for t in new]
-    for i, threat_text in enumerate(corpus.threats):
+    for i, threat_text in enumerate(threats):
         early += [(part, i) for part in parts_of(threat_text)]
     late = [late[i] for i in rng.permutation(len(late))[:HELD_OUT]]
     return _pairs(early), _pairs(late)
@@ -195,18 +197,19 @@ def _stage2(
     return model
 
 
-def _calibrated(recipe: Recipe, corpus: Corpus, model: stage2.Model) -> dict[str, Any]:
-    """Thresholds and figures on validation rows."""
+def _calibrated(
+    recipe: Recipe, corpus: Corpus, anchors: Tensor, encoder: PayloadEncoder
+) -> dict[str, Any]:
+    """Thresholds and figures on validation rows, of the tower as it ships."""
     rows = corpus.valid
-    vectors, logits = stage2.predict(model, corpus.instances, rows.bags)
-    anchors = functional.normalize(model.anchors.detach(), dim=-1)
-    cosines = vectors @ anchors.T
-    scores = torch.sigmoid(logits.double()).numpy()
+    vectors, logits = _read(encoder, corpus.instances, rows.bags)
+    cosines = vectors @ functional.normalize(anchors.detach(), dim=-1).numpy().T
+    scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
     benign = rows.labels == BENIGN
     requests = benign & rows.whole
     named = rows.labels >= 0
-    right = (cosines.argmax(1).numpy() == rows.labels)[named]
-    own = cosines.numpy()[named, rows.labels[named]]
+    right = (cosines.argmax(1) == rows.labels)[named]
+    own = cosines[named, rows.labels[named]]
     threshold = threshold_at_fpr(
         scores[requests if requests.any() else benign], recipe.calibration.fpr
     )
@@ -225,6 +228,24 @@ def _calibrated(recipe: Recipe, corpus: Corpus, model: stage2.Model) -> dict[str
     }
 
 
+def _read(
+    encoder: PayloadEncoder, instances: corpora.Instances, bags: Sequence[corpora.Ints]
+) -> tuple[Vectors, Vectors]:
+    """Vectors (n, 384) and attack logits (n,) of bags, pooled as `detect.py` pools a record."""
+    numbers = np.unique(np.concatenate(bags))
+    parts = [
+        encoder.encode([instances.strings[i] for i in numbers[at : at + TOGETHER]])
+        for at in range(0, len(numbers), TOGETHER)
+    ]
+    vectors, logits = (np.concatenate(part) for part in zip(*parts, strict=True))
+    pooled, best = [], []
+    for bag in bags:
+        at = np.searchsorted(numbers, bag)
+        best.append(logits[at].max())
+        pooled.append(np.exp(logits[at] - best[-1]) @ vectors[at])
+    return unit(np.stack(pooled)), np.array(best, np.float32)
+
+
 def _write(
     recipe: Recipe,
     corpus: Corpus,
@@ -232,9 +253,7 @@ def _write(
     model: stage2.Model,
     card: dict[str, Any],
     to: Path,
-) -> None:
-    benign = [b for b, y in zip(corpus.valid.bags, corpus.valid.labels, strict=True) if y == BENIGN]
-    references = stage2.predict(model, corpus.instances, benign[:REFERENCES])[0].numpy()
+) -> dict[str, Any]:
     learned = recipe.stage2.anchors == "learned"
     classes = [t for t in corpus.threats if t.kind == "class"]
     if learned:
@@ -243,7 +262,7 @@ def _write(
     vectors = space.threats[[numbers[t.id] for t in classes]]
     if learned:
         vectors = functional.normalize(model.anchors.detach(), dim=-1)
-    write_bundle(
+    return write_bundle(
         to,
         recipe,
         Parts(
@@ -253,12 +272,12 @@ def _write(
             classes=classes,
             class_vectors=vectors,
             anchors=model.anchors,
-            benign=references,
             threats=corpus.threats,
             threat_vectors=space.threats.numpy(),
             cves=_indexed(corpus, recipe.index.cves),
         ),
         card,
+        lambda encoder: _calibrated(recipe, corpus, model.anchors, encoder),
     )
 
 

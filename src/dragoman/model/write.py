@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from .. import places
 from ..bundle import FORMAT
-from ..encode import TextEncoder
+from ..encode import HashedEncoder, LanguageModelEncoder, PayloadEncoder, TextEncoder
+from ..features import Grams
 from ..index import Index
 from ..recipe import Recipe
 from ..records import Text
@@ -35,28 +37,31 @@ class Parts(NamedTuple):
     classes: list[Text]
     class_vectors: Tensor  # (C, 384)
     anchors: Tensor  # (11, 384) what the payload tower was pulled onto
-    benign: NDArray[np.float32]
     threats: list[Text]
     threat_vectors: NDArray[np.float32]
     cves: list[Text]  # the index keeps their ids and vectors, no text
 
 
-def write_bundle(to: Path, recipe: Recipe, parts: Parts, card: dict[str, Any]) -> None:
-    """Write a bundle that :func:`dragoman.bundle.load` accepts."""
+def write_bundle(
+    to: Path,
+    recipe: Recipe,
+    parts: Parts,
+    card: dict[str, Any],
+    calibrated: Callable[[PayloadEncoder], dict[str, Any]],
+) -> dict[str, Any]:
+    """Write a bundle that :func:`dragoman.bundle.load` accepts; returns its card.
+
+    ``calibrated`` gives thresholds and figures for the tower as it ships, int8 and without torch.
+    """
     fresh = to.with_name(to.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     export.text_tower(parts.text, fresh / "text.onnx", quantize=recipe.index.quantize)
     shutil.copy(minilm_files() / "tokenizer.json", fresh / "tokenizer.json")
-    detects = recipe.stage2.detection > 0
-    if isinstance(parts.payload, HashedTower):
-        export.hashed_tower(parts.payload, fresh / "payload.safetensors")
-    else:
-        export.language_tower(parts.payload, parts.anchors, detects, fresh / "payload.onnx")
+    card = {**card, **calibrated(_payload_tower(recipe, parts, fresh))}
     space = {
         "mean": parts.mean.numpy(),
         "classes": np.ascontiguousarray(parts.class_vectors.numpy()),
-        "benign": np.ascontiguousarray(parts.benign),
     }
     save_file(space, fresh / "space.safetensors")
     digest = hashlib.sha256((fresh / "text.onnx").read_bytes() + space["mean"].tobytes())
@@ -67,6 +72,18 @@ def write_bundle(to: Path, recipe: Recipe, parts: Parts, card: dict[str, Any]) -
     _manifest(fresh, recipe, parts, card, digest.hexdigest())
     shutil.rmtree(to, ignore_errors=True)
     fresh.replace(to)
+    return card
+
+
+def _payload_tower(recipe: Recipe, parts: Parts, folder: Path) -> PayloadEncoder:
+    """Write the payload tower and read it back as inference does."""
+    if isinstance(parts.payload, HashedTower):
+        export.hashed_tower(parts.payload, folder / "payload.safetensors")
+        s = recipe.stage2
+        return HashedEncoder(folder, Grams(s.bits, s.chars, s.tokens, s.skeleton))
+    detects = recipe.stage2.detection > 0
+    export.language_tower(parts.payload, parts.anchors, detects, folder / "payload.onnx")
+    return LanguageModelEncoder(folder)
 
 
 def _index(parts: Parts, folder: Path, space: str) -> Index:
