@@ -50,17 +50,20 @@ class Payload(NamedTuple):
     host: str | None = None
 
 
+# fmt: off
 Verb = Literal[
-    *("start", "fork", "end", "load", "inject", "signal"),  # processes and code
-    *("open", "read", "write", "create", "delete", "rename", "link", "modify", "access", "set"),
-    *("connect", "accept", "listen", "send", "receive", "query"),  # the network
-    *("logon", "logoff", "grant", "install", "schedule", "run", "clear", "detect", "other"),
+    "start", "fork", "end", "load", "inject", "signal",
+    "open", "read", "write", "create", "delete", "rename", "link", "modify", "access", "set",
+    "connect", "accept", "listen", "send", "receive", "query",
+    "logon", "logoff", "grant", "install", "schedule", "run", "clear", "detect", "other",
 ]
 ObjectKind = Literal[
-    *("process", "thread", "module", "memory", "file", "pipe", "registry", "device", "socket"),
-    *("dns", "share", "user", "group", "session", "privilege", "credential", "ticket", "policy"),
-    *("directory", "service", "task", "job", "script", "wmi", "log", "rule", "threat", "other"),
+    "process", "thread", "module", "memory", "file", "pipe", "registry", "device", "socket",
+    "dns", "share", "user", "group", "session", "privilege", "credential", "ticket", "policy",
+    "directory", "service", "task", "job", "script", "wmi", "log", "rule", "threat",
+    "other",
 ]
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,16 @@ class Object:
     """What an event was done to.
 
     ``name`` identifies it within its kind: a path, a registry key with its value, ``address:port``
-    of the remote end, a domain and account, a host name. ``value`` is what it became: the data
-    set, the new name, the program of a service or task, the text of a script. ``local`` is the near
-    end of a socket, ``process`` the process or thread that a verb is done to.
+    of a socket's far end, a domain and account, a host name. ``value`` is what it became: the data
+    set, the new name, the program of a service or task, the text of a script. ``remote`` and
+    ``local`` are the far and near end of a socket, session or share, as far as they are known;
+    ``process`` is the process or thread that a verb is done to.
     """
 
     kind: ObjectKind
     name: str = ""
     value: str = ""
+    remote: str = ""
     local: str = ""
     process: Process | None = None
 
