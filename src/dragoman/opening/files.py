@@ -1,4 +1,4 @@
-"""Paths -> streams: files, directories, globs, standard input; gzip and zip unpacked in memory."""
+"""Paths -> streams: files, directories, globs, standard input; gzip, tar and zip looked through."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..config import Limits
 from ..errors import LimitError, SourceError
 from ..records import Rejected, Where
 from .stream import STEP, Budget, Fault, Stream, gunzip
+from .tar import BLOCK, is_tar, untar
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 GZIP = b"\x1f\x8b"
@@ -107,12 +108,16 @@ def _open_path(path: Path, limits: Limits, *, named: bool) -> Iterator[Stream | 
 
 
 def _open(stream: Stream, file: IO[bytes] | None) -> Iterator[Stream | Rejected]:
-    """Look through gzip and zip. ``file`` is what the stream reads, if that can be sought."""
+    """Look through gzip, tar and zip. ``file`` is what the stream reads, if it can be sought."""
     magic = stream.peek(4)
     if magic.startswith(ZIP):
         yield from _unzip(stream, file)
     elif magic.startswith(GZIP):
-        yield _plain(_gunzipped(stream, Budget(stream.limits), named=stream.named, outer=True))
+        budget = Budget(stream.limits)
+        inner = _gunzipped(stream, budget, named=stream.named, outer=True)
+        yield from _members(inner, budget) if is_tar(inner.peek(BLOCK)) else [_plain(inner)]
+    elif is_tar(stream.peek(BLOCK)):
+        yield from _members(stream, Budget(stream.limits))
     elif stream.name.endswith(".gz") and magic:
         yield Rejected(Where(stream.name), "named .gz, but holds no gzip data", magic)
     else:
@@ -129,6 +134,17 @@ def _or_fault(stream: Stream) -> Iterator[bytes]:
     yield from stream.chunks()
     if stream.fault:
         raise Fault(stream.fault.reason)
+
+
+def _members(stream: Stream, budget: Budget) -> Iterator[Stream | Rejected]:
+    """The files of a tar archive; one that is gzip is looked through."""
+    for member in untar(stream):
+        if isinstance(member, Rejected):
+            yield member
+        elif member.peek(2) == GZIP:
+            yield _plain(_gunzipped(member, budget, named=False, outer=True))
+        else:
+            yield _plain(member)
 
 
 def _plain(stream: Stream) -> Stream | Rejected:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..config import Limits
@@ -21,6 +20,8 @@ from ..opening.stream import RAW, Stream
 from ..records import Payload, Rejected, Where
 from . import access, csv, har, http, jsonl, lines, modsec, parquet
 from .labelled import read_labelled
+from .logs import identified, merged, open_events, ordered
+from .seen import Seen
 from .sniff import sniff
 
 Reader = Callable[[Stream, str | None], Iterator[Payload | Rejected]]
@@ -39,20 +40,6 @@ READERS: dict[str, Reader] = {
 _WITH_COLUMN = ("jsonl", "csv", "tsv", "parquet")
 _LIMITS = Limits()
 _SEEN = 20  # inputs remembered for ``Source.seen``
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one input looked like: its path, the format it was read as (if any), its first bytes."""
-
-    path: str
-    format: str | None
-    head: bytes
-
-    def __str__(self) -> str:
-        what = f"read as {self.format}" if self.format else "of no known format"
-        begins = f"begins with {self.head[:40]!r}" if self.head else "empty"
-        return f"{self.path}: {what}, {begins}"
 
 
 class Source(Iterator[Payload | Rejected]):
@@ -157,6 +144,10 @@ __all__ = [
     "Reader",
     "Seen",
     "Source",
+    "identified",
+    "merged",
+    "open_events",
     "open_source",
+    "ordered",
     "read_labelled",
 ]
