@@ -1,12 +1,13 @@
 """Measure bundles and peers on every test set and write the committed evidence.
 
     python benchmarks/payloads/run.py --data DIR --rows ROWS --bundles DIR [DIR...]
-        --out results.json [--baselines PATH] [--speed FILE] [--recipe base] [--jobs N]
+        --out results.json [--baselines PATH] [--measured NAME=FILE...] [--recipe base] [--jobs N]
 
 ROWS is what ``data.py --out`` wrote; where it is missing, it is written first, from ``--data``.
 Bundles of one recipe are seeds of one system; the first bundle's recipe is called ours and compared
-with all others. ``--baselines`` keeps the fitted peers' answers, ``--speed`` is the JSON of
-``dragoman bench payloads --json``, ``--text-tower`` what ``quantised.py`` wrote.
+with all others. ``--baselines`` keeps the fitted peers' answers. ``--measured`` takes in what other
+commands found: ``speed=`` (``dragoman bench payloads --json``), ``text_tower=`` (``quantised.py``),
+``probes=``, ``evasion=``, ``zero_shot=``, ``planted=`` (the scripts of those names).
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ METRICS = (
     "retrieval.hit@1", "retrieval.hit@10", "retrieval.mrr",
     "as_shipped.right", "as_shipped.other_class", "as_shipped.unknown", "as_shipped.missed",
 )  # fmt: skip
+MEASURED = ("speed", "text_tower", "probes", "evasion", "zero_shot", "planted")
+ELSEWHERE = f"what other commands measured; NAME is one of {', '.join(MEASURED)}"
 # Attack requests of later and exploitdb among benign requests of unseen hosts: as they came, and
 # with the benign requests' host and headers.
 MIXED = {"mixed": ("later", "exploitdb"), "mixed_disguised": ("disguised",)}
@@ -283,6 +286,20 @@ def results(
     return out | measured
 
 
+def elsewhere(named: str) -> tuple[str, Any]:
+    """A ``NAME=FILE`` argument; examples, which quote test rows, stay out of the committed file."""
+    name, _, path = named.partition("=")
+    if name not in MEASURED or not path:
+        raise SystemExit(f"--measured {named}: NAME=FILE with one of {', '.join(MEASURED)}")
+    return name, _without_examples(json.loads(Path(path).read_text("utf-8")))
+
+
+def _without_examples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_examples(v) for k, v in value.items() if k != "examples"}
+    return value
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -293,8 +310,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--bundles", type=Path, nargs="+", required=True, help="ours first")
     parser.add_argument("--baselines", type=Path, help="where the peers' answers are kept")
-    parser.add_argument("--speed", type=Path, help="JSON of dragoman bench payloads")
-    parser.add_argument("--text-tower", type=Path, help="JSON of quantised.py")
+    parser.add_argument("--measured", nargs="+", default=[], metavar="NAME=FILE", help=ELSEWHERE)
     parser.add_argument("--recipe", default="base", help="whose generated rows the peers get too")
     parser.add_argument("--tune", type=int, default=Effort().tune, help="rows peers are tuned on")
     parser.add_argument("--final", type=int, default=Effort().final, help="rows they then learn")
@@ -322,11 +338,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     systems += of_peers(
         args.rows, sets, recipe, cache, effort=effort, models=args.models, jobs=args.jobs
     )
-    measured = {
-        name: json.loads(path.read_text("utf-8")) if path else None
-        for name, path in (("speed", args.speed), ("text_tower", args.text_tower))
-    }
-    found = results(args.rows, systems, recipe, measured)
+    found = results(args.rows, systems, recipe, dict(map(elsewhere, args.measured)))
     args.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 

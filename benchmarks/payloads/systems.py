@@ -2,8 +2,8 @@
 
 A peer is TF-IDF with a linear model or a forest (``baselines.py``): one model names the class, one
 tells attacks from benign rows. It is trained twice: on the real rows, and on the real rows with the
-generated ones that the recipe gives our own tower. Answers of peers are cached as JSON, keyed by
-all that they depend on.
+generated ones that the recipe gives our own tower. Frozen MiniLM is asked too (``minilm.py``).
+Answers of peers are cached as JSON, each keyed by all that it depends on.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import baselines
+import minilm
 import numpy as np
 from baselines import Row
 from label import CLASSES
@@ -32,6 +33,7 @@ from dragoman.records import Labelled
 from dragoman.sources.labelled import read_labelled
 
 Model = Literal["logistic", "forest"]
+MINILM = ("minilm-knn", "minilm-zero-shot")
 SEEDS: dict[Model, tuple[int, ...]] = {"logistic": (1,), "forest": (1, 2, 3)}
 
 
@@ -135,23 +137,42 @@ def of_peers(
     note: Callable[[str], None] = print,
 ) -> list[System]:
     """All peers, from ``cache`` where it holds them for the same rows, recipe and effort."""
-    key = _key(rows, sets, recipe, effort)
     kept = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
-    found: dict[str, list[dict[str, Any]]] = kept["peers"] if kept.get("key") == key else {}
     plans = [Plan(model, more) for model in models for more in (False, True)]
+    keys = {plan.name: _key(plan, rows, sets, recipe, effort) for plan in plans}
+    keys |= {name: _files_key(rows, sets) for name in MINILM}
+    found = {name: one for name, one in kept.items() if keys.get(name) == one["key"]}
+
+    def keep(name: str, seeds: list[dict[str, Any]]) -> None:
+        found[name] = {"key": keys[name], "seeds": seeds}
+        note(f"{name}: fitted")
+        fresh = cache.with_name(cache.name + ".new")
+        fresh.write_text(json.dumps(found), "utf-8")
+        fresh.replace(cache)
+
+    if not found.keys() >= set(MINILM):
+        tests = {name: baselines.load(path) for name, path in sets.items()}
+        for name, seeds in minilm.fit(rows, tests, recipe.calibration.fpr).items():
+            keep(name, seeds)
     for plan, seeds in _fitted(
         [p for p in plans if p.name not in found], jobs, rows, recipe, effort
     ):
-        found[plan.name] = seeds
-        note(f"{plan.name}: fitted")
-        fresh = cache.with_name(cache.name + ".new")
-        fresh.write_text(json.dumps({"key": key, "peers": found}), "utf-8")
-        fresh.replace(cache)
-    return [_system(plan.name, one) for plan in plans for one in found[plan.name]]
+        keep(plan.name, seeds)
+    return [_system(name, one) for name in keys for one in found[name]["seeds"]]
 
 
-def _key(rows: Path, sets: dict[str, Path], recipe: Recipe, effort: Effort) -> str:
-    digest = hashlib.sha256(repr((recipe.grammar, effort, baselines.GRIDS, SEEDS)).encode())
+def _key(plan: Plan, rows: Path, sets: dict[str, Path], recipe: Recipe, effort: Effort) -> str:
+    """Of a peer: the files, its settings and, if it reads them, the generated rows."""
+    settings = (baselines.GRIDS[plan.model], SEEDS[plan.model], effort, recipe.calibration.fpr)
+    digest = hashlib.sha256(repr(settings).encode() + _files_key(rows, sets).encode())
+    if plan.generated:
+        for row in generated(recipe, SEEDS[plan.model][0]):
+            digest.update(json.dumps(row, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _files_key(rows: Path, sets: dict[str, Path]) -> str:
+    digest = hashlib.sha256()
     for path in (rows / "train.jsonl.gz", rows / "valid.jsonl.gz", *sets.values()):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import probe_table
+
 Results = dict[str, Any]
 
 TITLES = {
@@ -235,9 +237,9 @@ def poor(results: Results) -> str:
 
 def text_tower(results: Results) -> str:
     """What int8 changes in the text tower's retrieval, if it was measured."""
-    found = results["text_tower"]
+    found = results.get("text_tower")
     if not found:
-        return "Not measured in this run (`--text-tower`)."
+        return "Not measured in this run (`--measured text_tower=FILE`)."
     n = {"threat": found["n"], "known_item": found["known_item"]["n"]}
     body = [
         [f"{what} ({n[key]} descriptions)", k, *_change(found[key][k])]
@@ -262,12 +264,23 @@ def _change(one: dict[str, Any]) -> list[str]:
 
 def speed(results: Results) -> str:
     """``bench payloads``, if it was given."""
-    bench = results["speed"]
+    bench = results.get("speed")
     if not bench:
-        return "Not measured in this run (`--speed`)."
+        return "Not measured in this run (`--measured speed=FILE`)."
     from dragoman.bench import render
 
     return markdown(["speed", "figure"], [list(row) for row in render(bench)])
+
+
+def probe(name: str, *tables: Callable[[Results], probe_table.Table]) -> Callable[[Results], str]:
+    """A part made of the probes' tables, if ``name`` was measured."""
+
+    def part(results: Results) -> str:
+        if not results.get(name):
+            return f"Not measured in this run (`--measured {name}=FILE`)."
+        return "\n\n".join(markdown(*table(results)) for table in tables)
+
+    return part
 
 
 PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
@@ -278,6 +291,20 @@ PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "classes": ("Class by class", classes),
     "retrieval": ("Nearest CVE", retrieval),
     "poor": ("What is poor", poor),
+    "swap": (
+        "Same attack, other context: flipped verdicts",
+        probe("probes", probe_table.context_swap, probe_table.swap_kinds),
+    ),
+    "removed": (
+        "Attack taken out: findings in what is left",
+        probe("probes", probe_table.parts_removed),
+    ),
+    "evasion": (
+        "Attack rewritten: detected ones lost",
+        probe("evasion", probe_table.evasion, probe_table.evasion_kinds),
+    ),
+    "zero_shot": ("Classes known by text alone", probe("zero_shot", probe_table.zero_shot)),
+    "planted": ("A planted token that lies", probe("planted", probe_table.planted)),
     "text_tower": ("The text tower as int8", text_tower),
     "speed": ("Speed", speed),
 }

@@ -42,6 +42,7 @@ class Stage2:
     steps: int = 2000
     attacks: int = 96  # labelled attack records in a batch
     benign: int = 128  # benign records, half requests and half values; 0 if detection is 0
+    mined: float = 0.0  # share of them drawn from the ones that look most like attacks
     rate: float = 1e-3
     table_rate: float = 3e-3
     drop: float = 0.3  # share of n-grams left out at each step

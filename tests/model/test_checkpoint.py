@@ -1,11 +1,12 @@
 """A run that is stopped and resumed ends with the very parameters of one that was not."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is missing: pip install 'dragoman[train]'")
 
 from dragoman.config import Limits  # noqa: E402
-from dragoman.corpus import Instances, _rows, generate_rows  # noqa: E402
+from dragoman.corpus import BENIGN, Instances, _rows, generate_rows  # noqa: E402
 from dragoman.features import Grams  # noqa: E402
 from dragoman.intel.threats import benchmark  # noqa: E402
 from dragoman.model import stage1, stage2  # noqa: E402
@@ -81,6 +82,7 @@ def rows():
 SMALL = {"bits": 10, "width": 16, "hidden": 32}
 KINDS = {
     "text anchors": Stage2(steps=6, attacks=8, benign=8, **SMALL),
+    "hard negatives": Stage2(steps=6, attacks=8, benign=8, mined=0.5, **SMALL),
     "learned anchors": Stage2(steps=6, attacks=8, benign=8, anchors="learned", distance=0, **SMALL),
     "language model": Stage2(
         tower="language-model", steps=4, attacks=4, benign=0, softmax=0, detection=0
@@ -114,6 +116,22 @@ def test_stage_2(tmp_path, monkeypatch, rows, kind):
     resumed = run(tmp_path / "stopped", lambda _s, step, *_: steps.append(step))
     assert steps == list(range(3, settings.steps + 1))
     assert same(resumed, whole)
+
+
+def test_hard_negatives_are_benign_rows_that_score_highest(rows):
+    instances, made = rows
+    model = stage2.Model(HashedTower(10, 16, 32), torch.randn(len(benchmark()), 384), False)
+    benign = np.flatnonzero(made.labels == BENIGN)
+    hard = stage2._hardest(model, instances, made, benign, [1])
+    logits = stage2.predict(model, instances, [made.bags[i] for i in benign])[1].numpy()
+    assert set(hard) <= set(benign)
+    assert logits[np.isin(benign, hard)].min() >= np.delete(logits, np.isin(benign, hard)).max()
+    drawer = stage2.Drawer(made, Stage2(attacks=8, benign=8, mined=0.5, **SMALL))
+    drawer.hard = hard
+    drawn = drawer.draw(np.random.default_rng(1))
+    assert (made.labels[drawn] == BENIGN).sum() == 8
+    assert np.isin(drawn, hard).sum() >= 4
+    assert (made.labels[drawn[:8]] >= 0).all()
 
 
 def test_a_checkpoint_is_replaced_in_one_step(tmp_path):

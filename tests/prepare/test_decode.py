@@ -193,3 +193,16 @@ def test_a_longest_field_of_anything_takes_linear_time(unit):
     began = time.process_time()
     readings(unit * (65_536 // len(unit)))
     assert time.process_time() - began < 0.6
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (b"1+union+select+password+from+users", b"1 union select password from users"),
+        (b"find+/+-name+passwd+-type+f", b"find / -name passwd -type f"),
+        (b"3q2+7W3q2+7w3q2+7w3q2+7wAB", b"3q2 7W3q2 7w3q2 7w3q2 7wAB"),  # 26 characters
+        (b"3q2+7W3q2+7w3q2+7w3q2+7w", b"3q2+7W3q2+7w3q2+7w3q2+7w"),
+    ],
+)
+def test_words_joined_by_plus_signs_are_not_base64(value, read):
+    assert readings(value)[0][0] == read

@@ -82,7 +82,7 @@ def test_form_fields():
 
 def test_json_leaves_follow_their_keys():
     kind = "Content-Type: application/json\r\n"
-    found = values(request("/", kind, b'{"a": {"cmd": "; id"}, "n": "plain words"}', "POST"))
+    found = values(request("/", kind, b'{"a": {"cmd": "; id"}, "n": "plain"}', "POST"))
     assert found["json:cmd"] == b"; id"
     assert "json:n" not in found
     assert found["body"].startswith(b"{")
@@ -285,3 +285,43 @@ def test_a_megabyte_of_anything_takes_linear_time(place):
         found = parts(data)
         assert time.process_time() - began < 5, unit
         assert len(found.fields) <= Limits().fields
+
+
+def test_chunks_are_joined_and_kept_as_they_came():
+    kind = "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n"
+    body = b"7\r\nq=1' un\r\n8;x=y\r\nion sele\r\n4\r\nct 2\r\n0\r\n\r\n"
+    found = split(Payload("1", request("/", kind, body, "POST"), "http", HERE)).fields
+    joined = [f for f in found if f.value == b"1' union select 2"]
+    assert [f.name for f in joined] == ["form:q"]
+    data = request("/", kind, body, "POST")
+    assert data[joined[0].start : joined[0].end] == body
+    assert any(b"un\r\n8;x=y" in f.value for f in found)
+
+
+@pytest.mark.parametrize("body", [b"", b"zz\r\n", b"5\r\nabc", b"ffffffff\r\na=b", b"1\na\n"])
+def test_broken_chunks_do_no_harm(body):
+    kind = "Transfer-Encoding: chunked\r\n"
+    split(Payload("1", request("/", kind, body, "POST"), "http", HERE))
+
+
+def test_cdata_is_a_field_of_its_own():
+    kind = "Content-Type: text/xml\r\n"
+    body = b"<a><b><![CDATA[1' or ']]' = ']]']]></b><c><![CDATA[<script>]]></c><d><![CDATA[cut off"
+    found = [
+        f.value for f in split(Payload("1", request("/", kind, body, "POST"), "http", HERE)).fields
+    ]
+    assert [v for v in found if v in (b"1' or ']]' = ']]'", b"<script>", b"cut off")] == [
+        b"1' or ']]' = ']]'",
+        b"<script>",
+        b"cut off",
+    ]
+
+
+def test_many_open_cdata_sections_cost_linear_time():
+    def cost(n):
+        data = request("/", "Content-Type: text/xml\r\n", b"<![CDATA[" * n, "POST")
+        begin = time.process_time()
+        split(Payload("1", data, "http", HERE))
+        return time.process_time() - begin
+
+    assert cost(40_000) < 40 * max(cost(4_000), 1e-3)

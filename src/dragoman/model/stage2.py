@@ -29,6 +29,8 @@ EVERY = 200
 BATCH = {HashedTower: 512, LanguageTower: 32}  # records read at once when predicting
 MANY = 300  # features read of one instance in a training step
 UNNAMED = 8  # attacks of no class in a batch
+MINED = 12_000  # benign records looked through for hard ones, every EVERY steps
+HARD = 0.05  # share of them that count as hard
 
 
 class Model(nn.Module):
@@ -81,11 +83,22 @@ class Drawer:
             (np.flatnonzero((y == BENIGN) & ~rows.whole), settings.benign // 2),
         ]
         self._size = settings.attacks
+        self._mined = round(settings.mined * settings.benign)
+        self.benign = np.flatnonzero(y == BENIGN)
+        self.hard: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Attacks first, then benign records; ``hard`` ones take the place of some of these."""
         parts = [rng.choice(self._attacks, self._size, p=self._weights)]
         parts += [rng.choice(pool, size) for pool, size in self._pools if len(pool) and size]
-        return np.concatenate(parts)
+        drawn = np.concatenate(parts)
+        if self._mined and len(self.hard):
+            at = rng.choice(np.arange(self._first_benign(drawn), len(drawn)), self._mined, False)
+            drawn[at] = rng.choice(self.hard, self._mined)
+        return drawn
+
+    def _first_benign(self, drawn: NDArray[np.int64]) -> int:
+        return len(drawn) - int(np.isin(drawn, self.benign).sum())
 
 
 def hashed_batch(
@@ -154,6 +167,9 @@ def train(
     rates = [[g["lr"] for g in o.param_groups] for o in optimizers]
     model.train()
     for step in range(first, settings.steps):
+        if settings.mined and step and step % EVERY == 0:
+            drawer.hard = _hardest(model, instances, rows, drawer.benign, [seed, step, 1])
+            model.train()
         rng = np.random.default_rng([seed, step])
         torch.manual_seed(seed * 1_000_003 + step)
         chosen = drawer.draw(rng)
@@ -172,6 +188,16 @@ def train(
         if (step + 1) % EVERY == 0 or step + 1 == settings.steps:
             checkpoint.save(path, step + 1, model, optimizers)
     model.eval()
+
+
+def _hardest(
+    model: Model, instances: Instances, rows: Rows, benign: NDArray[np.int64], seed: list[int]
+) -> NDArray[np.int64]:
+    """The benign records, of ``MINED`` drawn ones, that the model takes for attacks most."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.permutation(benign)[:MINED]
+    logits = predict(model, instances, [rows.bags[i] for i in drawn])[1].numpy()
+    return drawn[np.argsort(-logits, kind="stable")[: max(1, round(HARD * len(drawn)))]]
 
 
 def _loss(pooled: Pooled, anchors: Tensor, labels: Tensor, settings: Stage2) -> Tensor:

@@ -33,6 +33,8 @@ _OVERLONG = re.compile(
     rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}"
 )
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
+# Words joined by plus signs are of that alphabet too; they do not mix capitals and digits in.
+_MIXED_BASE64 = re.compile(rb"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9+/]{16,}={0,2}")
 _SIMPLE = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0"}
 _PRINTABLE = bytes(range(32, 127)) + b"\t\r\n"
 _SLICE = 1024  # characters normalised at once: runs of combining marks cost their square
@@ -54,7 +56,7 @@ def percent(data: bytes) -> bytes:
 
 def plus(data: bytes) -> bytes:
     """Form encoding's ``+`` for space, unless a real space or base64 shows that it is not meant."""
-    if b" " in data or _BASE64.fullmatch(data):
+    if b" " in data or (len(data) % 4 == 0 and _MIXED_BASE64.fullmatch(data)):
         return data
     return data.replace(b"+", b" ")
 

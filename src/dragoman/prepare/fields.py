@@ -33,8 +33,12 @@ _SCRIPT = re.compile(
 )
 _SYNTAX = re.compile(rb"[<>'\"`|;(){}$\\]")
 _JSON_STRING = re.compile(rb'"((?:[^"\\]|\\.)*+)(?:"(\s{0,8}:)?|\\?$)', re.S)
-_SAFE = re.compile(rb"[A-Za-z0-9 _.,:-]*")
-_XML_VALUE = re.compile(rb"=\s*\"([^\"<]{3,})\"|=\s*'([^'<]{3,})'|>([^<>]{3,})<")
+_SAFE = re.compile(rb"[A-Za-z0-9_.:-]*")
+_XML_VALUE = re.compile(
+    rb"=\s*\"([^\"<]{3,})\"|=\s*'([^'<]{3,})'|>([^<>]{3,})<"
+    rb"|<!\[CDATA\[((?:[^\]]|\](?!\]>))++)"
+)
+_CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[^\n]{0,256}\n")
 _BOUNDARY = re.compile(rb"boundary=\"?([^\";,\s]{1,200})", re.I)
 _DISPOSITION = re.compile(rb'name\*?="?([^";\r\n]*)', re.I)
 _FILENAME = re.compile(rb"filename\*?\s*=", re.I)
@@ -239,15 +243,18 @@ def _body(
     limits: Limits,
 ) -> bool:
     """Add the body's fields; False if it could not be read fully."""
+    chunks = b"chunked" in headers.get(b"transfer-encoding", b"").lower()
+    joined = _dechunked(data, start) if chunks else None
     encoding = headers.get(b"content-encoding", b"identity").lower()
     if encoding != b"identity":
-        plain = inflate(data[start:], limits.inflate_bytes + 1) if encoding in _INFLATE else None
+        packed = data[start:] if joined is None else joined
+        plain = inflate(packed, limits.inflate_bytes + 1) if encoding in _INFLATE else None
         if plain is None:
             return False
-        inner: list[Field] = []
-        _parts(inner, plain[: limits.inflate_bytes], 0, headers, limits)
-        fields.extend(f._replace(start=start, end=len(data)) for f in inner)
+        _inner(fields, plain[: limits.inflate_bytes], data, start, headers, limits)
         return len(plain) <= limits.inflate_bytes
+    if joined is not None:  # and as it came: smuggled requests show only there
+        _inner(fields, joined, data, start, headers, limits)
     if line.method in _UPLOAD_METHODS:
         target = data[line.start : min(line.end, line.start + 512)]
         upload = target + b"\n" + data[start : start + _FILE_HEAD]
@@ -257,6 +264,34 @@ def _body(
 
 
 _INFLATE = {b"gzip", b"x-gzip", b"deflate"}
+
+
+def _inner(
+    fields: list[Field],
+    plain: bytes,
+    data: bytes,
+    start: int,
+    headers: dict[bytes, bytes],
+    limits: Limits,
+) -> None:
+    """Add the fields of an unpacked body; each spans the body as it came."""
+    inner: list[Field] = []
+    _parts(inner, plain, 0, headers, limits)
+    fields.extend(f._replace(start=start, end=len(data)) for f in inner)
+
+
+def _dechunked(data: bytes, start: int) -> bytes | None:
+    """The chunks of a body joined (RFC 9112, 7.1), a cut last one included; None if malformed."""
+    out = []
+    while found := _CHUNK.match(data, start):
+        size = int(found[1], 16)
+        if not size:
+            return b"".join(out)
+        out.append(data[found.end() : found.end() + size])
+        start = found.end() + size + 2
+        if start >= len(data):
+            return b"".join(out)
+    return None
 
 
 def _parts(
@@ -281,7 +316,7 @@ def _parts(
 
 
 def _json(fields: list[Field], data: bytes, start: int, limits: Limits) -> None:
-    """String leaves that hold more than plain words, each under the key it follows."""
+    """String leaves that hold more than one plain word, each under the key it follows."""
     label = "json"
     for match in _JSON_STRING.finditer(data, start):
         if match[2]:
@@ -294,7 +329,7 @@ def _json(fields: list[Field], data: bytes, start: int, limits: Limits) -> None:
 
 
 def _xml(fields: list[Field], data: bytes, start: int, limits: Limits) -> None:
-    """Attribute values and text that hold more than plain words."""
+    """Attribute values and text that hold more than one plain word."""
     for match in _XML_VALUE.finditer(data, start):
         group = match.lastindex or 1
         if _SAFE.fullmatch(match[group]):

@@ -24,7 +24,16 @@ FILE_CHUNK = 512  # an uploaded file is judged with its headers
 _DEFAULT = Limits()
 _PLAIN_HEADER = re.compile(rb"(?!.*(?:\.\.|//))[A-Za-z0-9_.:/=,*+ -]*")
 _PLAIN_PLACE = re.compile(rb"[A-Za-z0-9_.:/+;= \[\]\"-]*")
-_PLACES = {"header:host", "header:content-type"}
+_PLAIN_VALUES = {  # headers of a fixed syntax, which plain words cannot break
+    f"header:{name}": _PLAIN_HEADER
+    for name in (
+        *("accept", "accept-charset", "accept-encoding", "accept-language", "cache-control"),
+        *("connection", "content-length", "date", "dnt", "if-modified-since", "keep-alive"),
+        *("pragma", "priority", "range", "sec-ch-ua-mobile", "sec-ch-ua-platform", "te"),
+        *("sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user", "upgrade"),
+        *("transfer-encoding", "upgrade-insecure-requests", "user-agent", "via"),
+    )
+} | {"header:host": _PLAIN_PLACE, "header:content-type": _PLAIN_PLACE}
 _PLAIN = re.compile(rb"[A-Za-z0-9_.:-]{0,20}")
 _PLAIN_PATH = re.compile(rb"(?!.*\.\.)(?:/[A-Za-z0-9._~@+,=-]*)*")
 _PATH_PREFIX = re.compile(rb"(?:/[a-z0-9_~@+,=-]+(?=/))+")
@@ -32,6 +41,16 @@ _URL = re.compile(rb"\s*[\"']?(?:[a-z][a-z0-9+.-]{1,10}:|[/\\]{2}|/\\)", re.I)
 _JSON_ESCAPE = re.compile(rb"\\([\"\\/])")  # in a JSON string, RFC 8259, section 7
 _DIGITS = re.compile(rb"[0-9]+")
 _SPACE = re.compile(rb"[ \t\x0b\x0c\xa0]+")
+_ODD_SPACE = re.compile(rb"(?<=[a-z0-9)'\"*])\x01(?=[a-z0-9(@'\"*])")  # 0x01 to 0x1F: SQL Server
+_COMMENT = re.compile(rb"/\*[^*!][^*]{0,200}\*/")  # not /*! */, which MySQL runs
+_LINE_COMMENT = re.compile(rb"(#|--)[^\n#]{1,200}\n")
+_PATH_PARAMETER = re.compile(rb"\.\.;[^/;?#]{1,40}(?=/)")  # Java servers drop it
+_SPLIT = re.compile(  # what a shell reads as nothing between two letters of a word
+    rb"(?<=[a-z/])(?:''|\"\"|``|\\(?=[a-z/])|\$(?:[0-9@*!]|\{[0-9@*!]\}|\(\)))+(?=[a-z/])"
+)
+_FIELD_GAP = re.compile(rb"\$(?:ifs\b|\{ifs[^}]{0,20}\})(?:\$[0-9@*])?")
+_BRACED = re.compile(rb"\{([a-z/][a-z0-9_./-]{1,40}(?:,[^{},\s]{1,120}){1,8})\}")
+_SHELLED = re.compile(rb"''|\"\"|``|\\[a-z/]|\$|\{[a-z/]")
 _LONG = re.compile(rb"(?<![a-z0-9_])([a-z0-9_]{10})[a-z0-9_]{14,}")
 _LOCAL = re.compile(
     rb"(?<![0-9.a-z])(?:127\.[0-9.]{1,11}|0\.0\.0\.0|localhost|0x7f[0-9a-f.x]*|2130706433|017700000001"
@@ -65,7 +84,32 @@ def normal(data: bytes) -> bytes:
         data = _HOST.sub(b"host~", data)
     data = _LONG.sub(rb"\1~", data)
     data = _DIGITS.sub(b"0", data)
-    return _SPACE.sub(b" ", data)
+    data = _SPACE.sub(b" ", data)
+    return _bare(data)
+
+
+def _bare(data: bytes) -> bytes:
+    """Without what interpreters skip: text of comments, odd white space, path parameters."""
+    if b"/*" in data:
+        data = _COMMENT.sub(b"/**/", data)
+    if b"\n" in data:
+        data = _LINE_COMMENT.sub(rb"\1\n", data)
+    if b"\x01" in data:
+        data = _ODD_SPACE.sub(b" ", data)
+    return _PATH_PARAMETER.sub(b"..;", data) if b"..;" in data else data
+
+
+def as_shell(text: bytes) -> bytes | None:
+    """A normal text as a shell would read it, words joined and spread; None if that is no other.
+
+    ``i""d``, ``i\\d`` and ``i$@d`` are ``id``, ``cat$IFS/etc`` is ``cat /etc``, ``{cat,/etc}`` is
+    ``cat /etc`` (POSIX shell command language, 2.2 and 2.6; brace expansion as in bash).
+    """
+    if not _SHELLED.search(text):
+        return None
+    out = _SPLIT.sub(b"", _FIELD_GAP.sub(b" ", text))
+    out = _BRACED.sub(lambda match: match[1].replace(b",", b" "), out)
+    return None if out == text else out
 
 
 def instances_of(field: Field, limits: Limits = _DEFAULT) -> list[bytes]:
@@ -76,10 +120,9 @@ def instances_of(field: Field, limits: Limits = _DEFAULT) -> list[bytes]:
     kind, _, name = field.name.partition(":")
     if kind == "path" and not name and _PLAIN_PATH.fullmatch(value):
         return []
-    if kind == "header":
-        plain = _PLAIN_PLACE if field.name in _PLACES else _PLAIN_HEADER
-        if plain.fullmatch(value):
-            return []
+    plain = _PLAIN_VALUES.get(field.name)
+    if plain and plain.fullmatch(value):
+        return []
     if kind == "json":
         value = _JSON_ESCAPE.sub(rb"\1", value)
     out: list[bytes] = []
@@ -91,6 +134,13 @@ def instances_of(field: Field, limits: Limits = _DEFAULT) -> list[bytes]:
             script = b"." + field.script.encode() + b"?" if field.script else b""
             text = script + normal(name.encode("latin-1"))[:32] + b"=" + text
         size = FILE_CHUNK if kind == "file" else CHUNK
-        for start in range(0, max(len(text) - OVERLAP, 1), size - OVERLAP):
-            out.append(text[start : start + size])
+        out += _chunks(text, size)
+        shell = as_shell(text)
+        if shell is not None:
+            out += _chunks(shell, size)
     return out
+
+
+def _chunks(text: bytes, size: int) -> list[bytes]:
+    starts = range(0, max(len(text) - OVERLAP, 1), size - OVERLAP)
+    return [text[start : start + size] for start in starts]

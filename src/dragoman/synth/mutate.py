@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from random import Random
 
+from . import shell
 from .filters import escapes, percent, percent_all
 
 Trick = Callable[[str, Random], str]
@@ -31,6 +32,11 @@ _SQL_SPACE = re.compile(r"(?<=[\w)*,]) (?=[\w(*@])")
 _NOT_MYSQL = re.compile(
     r"waitfor|pg_|dual\b|xp_|::|chr\(|dbms|\$\$|sqlite|sys(?:ibm|objects)", re.I
 )
+_SQL_BLANKS = (*("/**/", "\t", "\n", "  ", "\x0b", "\x0c", "\r\n", "/**_**/", "/**//**/"),)
+_SQL_GAP = re.compile(r"(?<=['\")=,<>|]) (?=[\w(])|(?<=\w) (?=['\"(=<>|])")
+_SQL_EQUAL = re.compile(r"(?<![\w@=<>!])(\d+|'\w+') ?= ?(\d+|'\w+')(?![\w=])")
+_SQL_STRING = re.compile(r"(?<=[=(,\s])'([a-z]{3,12})'(?=[\s),])", re.I)
+_SQL_JOIN = re.compile(r"(?<=[\s)'\"\d])(?:and|or)(?=[\s('\"\d])", re.I)
 _TRUE = re.compile(r"\b(\d{1,6})=\1\b")
 _TAG = re.compile(r"(</?)([a-zA-Z][a-zA-Z0-9]*)")
 _TAG_SPACE = re.compile(
@@ -40,15 +46,6 @@ _HANDLER = re.compile(r"\bon[a-z]{4,24}(?==)", re.I)
 _SCRIPT_URI = re.compile(r"javascript:", re.I)
 _CALL = re.compile(r"\b(alert|confirm|prompt|eval)(?=[(`])")
 _UP = re.compile(r"(?:\.\./){1,16}")
-_COMMAND = re.compile(
-    r"\b(cat|ls|id|whoami|uname|wget|curl|ping|nslookup|sleep|head|tail|bash|nc|netstat|ifconfig|hostname)"
-    r"\b(?![.=/:@-])"
-)
-_WINDOWS = re.compile(
-    r"cmd(?:\.exe)?|powershell|pwsh|ipconfig|[a-z]:\\|%[A-Z]+%|\bnet user|systeminfo", re.I
-)
-_SYSTEM_FILE = re.compile(r"(?<![a-z])(etc|bin|usr|proc|var|windows|WEB-INF)/([a-zA-Z]{2,12})\b")
-_SHELL_SPACE = re.compile(r"(?<=[a-z]) (?=[/\w-])")
 _LOOPBACK = re.compile(r"(?<=://)(?:127\.0\.0\.1|localhost)\b")
 _METADATA = re.compile(r"(?<=://)169\.254\.169\.254\b")
 _URL_HEAD = re.compile(r"\bhttps?(?=:)", re.I)
@@ -85,16 +82,57 @@ def _case_of(pattern: re.Pattern[str]) -> Trick:
 
 
 def _sql_space(text: str, rng: Random) -> str:
-    space = rng.choice(("/**/", "\t", "\n", "  ", "/*x*/", "\x0c", "/**_**/", "\r\n"))
+    """Other white space, block comments with or without words, or a line comment and its end."""
+    word = "".join(rng.choices("abcdeikmnorstuxyz0123456789", k=rng.randint(1, 8)))
+    forms = [*_SQL_BLANKS, f"/*{word}*/", f"--{word}\n", f"-- {word}\r\n"]
+    if not _NOT_MYSQL.search(text):
+        forms += (f"#{word}\n", "#\n")
+    space = rng.choice(forms)
     return _SQL_SPACE.sub(lambda _: space, text)
+
+
+def _sql_mixed_space(text: str, rng: Random) -> str:
+    """A different blank at every gap."""
+    return _SQL_SPACE.sub(lambda _: rng.choice(_SQL_BLANKS), text)
+
+
+def _sql_no_space(text: str, rng: Random) -> str:
+    """Gaps that a parser does not need: before and behind quotes, brackets and operators."""
+    return _SQL_GAP.sub("", text)
+
+
+def _sql_equal(text: str, rng: Random) -> str:
+    """Another comparison in place of an equals sign between plain terms."""
+    form = rng.choice((" like ", " rlike ", " in (", "<=>", " = ", "/**/=/**/"))
+    close = ")" if form.endswith("(") else ""
+    return _SQL_EQUAL.sub(lambda m: f"{m[1]}{form}{m[2]}{close}", text)
+
+
+def _sql_string(text: str, rng: Random) -> str:
+    """A quoted word as a hexadecimal literal, or cut in two (MySQL, PostgreSQL, SQL Server)."""
+    form = rng.choice(("hex", "cut", "plus", "bars"))
+
+    def change(match: re.Match[str]) -> str:
+        word = match[1]
+        at = rng.randint(1, len(word) - 1)
+        if form == "hex":
+            return "0x" + word.encode("latin-1").hex()
+        return f"'{word[:at]}'{ {'cut': ' ', 'plus': '+', 'bars': '||'}[form] }'{word[at:]}'"
+
+    return _SQL_STRING.sub(change, text)
+
+
+def _sql_operator(text: str, rng: Random) -> str:
+    """``&&`` and ``||`` for the words, as MySQL reads them."""
+    return _SQL_JOIN.sub(lambda m: "&&" if m[0].lower() == "and" else "||", text)
 
 
 def _sql_versioned(text: str, rng: Random) -> str:
     """MySQL reads what stands in ``/*! */``; to other dialects it is a comment: left alone."""
     if _NOT_MYSQL.search(text):
         return text
-    version = rng.choice(("", "50000", "40000"))
-    words = re.compile(r"\b(?:union|select)\b", re.I)
+    version = rng.choice(("", "50000", "40000", "12345", "00000"))
+    words = re.compile(rng.choice((r"\b(?:union|select)\b", _SQL_WORD.pattern)), re.I)
     return _each(words, text, lambda word: f"/*!{version}{word}*/")
 
 
@@ -146,39 +184,7 @@ def _path_encode(text: str, rng: Random) -> str:
 
 def _path_file(text: str, rng: Random) -> str:
     slash = rng.choice(("//", "/./", "///", "/././", "/x/../", "%2f", "/%2e/"))
-    return _SYSTEM_FILE.sub(lambda m: m[1] + slash + m[2], text)
-
-
-def _split_command(text: str, rng: Random) -> str:
-    """A shell word broken by characters that the shell takes out again."""
-    glue = (
-        rng.choice(("^", '""')) if _WINDOWS.search(text) else rng.choice(("''", '""', "\\", "$@"))
-    )
-
-    def change(word: str) -> str:
-        at = rng.randint(1, len(word) - 1)
-        return word[:at] + glue + word[at:]
-
-    return _each(_COMMAND, text, change)
-
-
-def _shell_space(text: str, rng: Random) -> str:
-    if _WINDOWS.search(text):
-        return text
-    space = rng.choice(("${IFS}", "$IFS$9", "\t", "${IFS%??}"))
-    return _SHELL_SPACE.sub(lambda _: space, text)
-
-
-def _wildcard(text: str, rng: Random) -> str:
-    if _WINDOWS.search(text):
-        return text
-
-    def change(match: re.Match[str]) -> str:
-        name = match[2]
-        at = rng.randint(1, len(name) - 1)
-        return f"{match[1]}/{name[:at]}?{name[at + 1 :]}"
-
-    return _SYSTEM_FILE.sub(change, text)
+    return shell.SYSTEM_FILE.sub(lambda m: m[1] + slash + m[2], text)
 
 
 def _user_info(text: str, rng: Random) -> str:
@@ -197,7 +203,10 @@ _URL_TRICKS: tuple[Trick, ...] = (
     lambda text, _: _each(_HOST_END, text, lambda host: host + "."),
 )
 TRICKS: dict[str, tuple[Trick, ...]] = {
-    "sql-injection": (_case_of(_SQL_WORD), _sql_space, _sql_versioned, _sql_true),
+    "sql-injection": (
+        *(_case_of(_SQL_WORD), _sql_space, _sql_mixed_space, _sql_no_space, _sql_versioned),
+        *(_sql_true, _sql_equal, _sql_string, _sql_operator),
+    ),
     "cross-site-scripting": (
         lambda text, rng: _TAG.sub(lambda m: m[1] + _mixed_case(m[2], rng), text),
         _case_of(_HANDLER),
@@ -207,7 +216,7 @@ TRICKS: dict[str, tuple[Trick, ...]] = {
         _script_call,
     ),
     "path-traversal": (_path_pad, _path_encode, _path_file),
-    "command-injection": (_split_command, _shell_space, _wildcard),
+    "command-injection": shell.TRICKS,
     "server-side-request-forgery": (
         *_URL_TRICKS,
         _any_of(
