@@ -108,10 +108,16 @@ _WRAPPERS = (
 
 # What each trick of dragoman.synth.mutate is, in its order.
 _KINDS: dict[str, tuple[str, ...]] = {
-    "sql-injection": ("case", "whitespace", "comments", "spelling"),
+    "sql-injection": (
+        *("case", "whitespace", "whitespace", "whitespace", "comments"),
+        *("spelling", "spelling", "concatenation", "spelling"),
+    ),
     "cross-site-scripting": ("case", "case", "whitespace", "whitespace", "whitespace", "encoding"),
     "path-traversal": ("padding", "encoding", "spelling"),
-    "command-injection": ("concatenation", "whitespace", "spelling"),
+    "command-injection": (
+        *("concatenation", "concatenation", "concatenation", "concatenation", "spelling"),
+        *("whitespace", "whitespace", "spelling"),
+    ),
     "server-side-request-forgery": ("case", "padding", "spelling", "spelling", "spelling"),
     "open-redirect": ("case", "padding", "spelling", "spelling"),
     "code-injection": ("spelling", "whitespace"),
