@@ -14,7 +14,8 @@ SIGNATURES = {
     "explain": "(self, payload: 'bytes | str', *, kind: 'Kind | None' = None) -> 'Explanation'",
     "search": "(self, text: 'str', *, k: 'int' = 10) -> 'list[Hit]'",
     "add_intel": "(self, paths: 'Paths', *, as_class: 'bool' = False,"
-    " on_reject: 'Callable[[Rejected], object] | None' = None) -> 'list[Text]'",
+    " on_reject: 'Callable[[Rejected], object] | None' = None,"
+    " on_step: 'Callable[[int, int], object] | None' = None) -> 'list[Text]'",
     "list_intel": "(self) -> 'list[Text]'",
     "remove_intel": "(self, ids: 'Iterable[str]') -> 'int'",
     "evaluate": "(self, paths: 'Paths') -> 'dict[str, Any]'",

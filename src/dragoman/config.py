@@ -21,6 +21,7 @@ class Limits:
     record_bytes: int = 1 << 20  # one request or value; a longer one is rejected
     line_bytes: int = 4 << 20  # one line of a line-based format
     document_bytes: int = 256 << 20  # a format that must be read whole (HAR, one raw request)
+    report_bytes: int = 32 << 20  # a report in HTML or PDF
     unpacked_bytes: int = 16 << 30  # all that one .gz or .zip may unpack to
     unpack_ratio: int = 1000  # unpacked / packed size, once 1 MiB has been unpacked
     zip_members: int = 10_000
@@ -36,6 +37,13 @@ class Limits:
     event_fields: int = 32  # such fields kept
     log_entities: int = 200_000  # processes, files and sockets a log reader remembers
     log_open: int = 1_000  # audit events whose records are still being gathered
+    graph_processes: int = 100_000  # processes the provenance graph remembers
+    graph_objects: int = 100_000  # files, connections and sessions remembered, of each kind
+    graph_seconds: int = 600  # the time one subgraph spans
+    graph_edges: int = 4_096  # edges of one subgraph; then it is told so far
+    graph_held: int = 100_000  # edges of all open subgraphs; beyond, the oldest is told
+    graph_event_ids: int = 32  # ids kept of the events merged into one edge
+    graph_elements: int = 128  # elements of one sequence; a longer one is cut into pieces
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from .scanning import Scan, Source
 from .sources import Paths, open_source
 from .sources.http import looks_like_request
 
+_ENCODED = 256  # texts encoded between two calls of ``on_step``
 _EXPLAINED = 10  # nearest texts that an explanation lists
 
 
@@ -145,10 +146,12 @@ class Engine:
         *,
         as_class: bool = False,
         on_reject: Callable[[Rejected], object] | None = None,
+        on_step: Callable[[int, int], object] | None = None,
     ) -> list[Text]:
         """Read, encode and keep intelligence; ``as_class``: each file describes one threat class.
 
         What cannot be used is handed to ``on_reject``, with place and reason; the rest is kept.
+        ``on_step`` is told how many texts have been encoded, and of how many.
 
         Raises:
             IntelError: no directory for intelligence was given, or a file holds no usable text.
@@ -166,7 +169,7 @@ class Engine:
         if not texts:
             raise IntelError(f"no usable text{why}", where=str(paths))
         kept = list(texts.values())
-        store.add(kept, self._vectors_of(kept), self._bundle.space)
+        store.add(kept, self._vectors_of(kept, on_step), self._bundle.space)
         self._reset()
         return kept
 
@@ -175,7 +178,7 @@ class Engine:
         return self._own().texts()
 
     def remove_intel(self, ids: Iterable[str]) -> int:
-        """Remove texts you added; returns how many there were."""
+        """Remove texts you added; ``*`` in an id is anything. Returns how many there were."""
         count = self._own().remove(ids)
         self._reset()
         return count
@@ -237,9 +240,17 @@ class Engine:
         for name in ("_knowledge", "_scorer"):
             self.__dict__.pop(name, None)
 
-    def _vectors_of(self, texts: list[Text]) -> Vectors:
-        """One vector a text; a class is the mean of its description and of each look."""
-        return self._texts.together([[f"{t.title}. {t.body}", *t.looks] for t in texts])
+    def _vectors_of(
+        self, texts: list[Text], on_step: Callable[[int, int], object] | None = None
+    ) -> Vectors:
+        """One vector a text (n, 384): the mean of its description and of each look."""
+        parts = []
+        for start in range(0, len(texts), _ENCODED):
+            some = texts[start : start + _ENCODED]
+            parts.append(self._texts.together([[f"{t.title}. {t.body}", *t.looks] for t in some]))
+            if on_step:
+                on_step(start + len(some), len(texts))
+        return np.concatenate(parts)
 
     # --- from scores to findings
 

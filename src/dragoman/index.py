@@ -23,18 +23,19 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from .errors import IntelError
-from .records import Hit, Text
+from .records import Hit, Text, TextKind
 
 Storage = Literal["float32", "float16", "int8"]
 Floats = NDArray[np.float32]
 
 FORMAT = 1
-KINDS = ("class", "weakness", "pattern", "cve", "document")
+KINDS = get_args(TextKind)  # a kind is stored as its number: append, never reorder
 ROWS, QUERIES = 16_384, 256  # one block of scores is at most 16 MiB
 DENSE_BYTES = 256 << 20  # stored vectors up to this size are expanded to float32 once and kept
 EPSILON = 1e-6  # scores closer than this are a tie, broken by id
 PART = re.compile(r"(vectors|entries)\.[0-9a-f]{16}\.(safetensors|jsonl)")
 FIELDS = {f.name: f.default for f in dataclasses.fields(Text)}
+LISTS = [name for name, default in FIELDS.items() if isinstance(default, tuple)]
 
 
 class Index:
@@ -306,7 +307,7 @@ def _entries(lines: list[bytes]) -> list[dict[str, Any]]:
 
 def _text(entry: dict[str, Any]) -> Text:
     try:
-        lists = {name: tuple(entry.get(name, ())) for name in ("cwe", "looks")}
+        lists = {name: tuple(entry.get(name, ())) for name in LISTS}
         return Text(**{"body": "", **entry, **lists})
     except TypeError as err:
         raise IntelError(f"an index entry cannot be read: {err}") from err

@@ -147,6 +147,73 @@ def _filled(part: Process | Object) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class Element:
+    """One thing done by one process, as often as it was repeated: a merged edge of the graph.
+
+    ``sentence`` says it in plain words, ``tokens`` generalise it (roles instead of names).
+    ``count`` events from ``first`` to ``last`` (ns, UTC) are in it; ``events`` holds the ids of the
+    first of them and of the last, at most ``limits.graph_event_ids``. ``views`` are the command
+    line or script as written (cut) and as it reads once decoded; ``process`` is what a ``start``
+    began.
+    """
+
+    sentence: str
+    tokens: tuple[str, ...]
+    events: tuple[str, ...]
+    count: int
+    first: int
+    last: int
+    verb: Verb
+    kind: ObjectKind
+    object: str
+    actor: Process | None = None
+    process: Process | None = None
+    views: tuple[str, ...] = ()
+    protected: bool = False  # of a kind that reduction may never drop
+    transient: bool = False  # a file that lived and died within one process, never executed
+
+
+class Link(NamedTuple):
+    """A join between two processes that do not stand in one tree, or on one host.
+
+    ``kind``: ``network`` (both ends of a connection), ``logon`` (a session opened from the other
+    host), ``credential`` (explicit credentials used there, a logon here), ``file`` (written there,
+    run here). The effect is at ``host``/``process``; ``process`` ids are empty if not known.
+    """
+
+    kind: Literal["network", "logon", "credential", "file"]
+    time: int
+    host: str
+    process: str
+    from_host: str
+    from_process: str
+    event: str
+    via: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A subgraph told in order: what the tree below one process did within a span of time.
+
+    ``ancestors`` lead from the oldest known one to the parent of ``root``, ``ancestry`` is the same
+    as one line. ``piece`` counts from 0 where a tree was too large for one sequence. ``dropped``
+    events were left out as common background.
+    """
+
+    id: str
+    host: str
+    root: Process
+    ancestors: tuple[Process, ...]
+    ancestry: str
+    start: int
+    end: int
+    elements: tuple[Element, ...]
+    links: tuple[Link, ...] = ()
+    piece: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A record that could not be parsed: counted, kept aside, reported, never dropped."""
 
@@ -187,24 +254,58 @@ class View(NamedTuple):
     end: int
 
 
+# fmt: off
+TextKind = Literal[
+    "class", "weakness", "pattern", "cve", "document",
+    "technique", "procedure", "tactic", "group", "software", "campaign", "rule", "sentence",
+]
+# fmt: on
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A piece of intelligence.
 
     ``kind``: ``class`` (a threat class a finding may be named after; ``slug`` is the verdict),
-    ``weakness`` (CWE), ``pattern`` (CAPEC), ``cve``, or ``document`` (a paragraph of prose).
-    ``looks`` holds short descriptions or examples of how an attack of a class looks.
+    ``weakness`` (CWE), ``pattern`` (CAPEC), ``cve``, ``document`` (a paragraph of prose) or
+    ``sentence`` of one; of ATT&CK ``technique``, ``procedure`` (who did it, and how), ``tactic``
+    (``slug``; ``order`` is its place in the matrix), ``group``, ``software``, ``campaign``;
+    ``rule`` (Sigma). ``looks`` holds short descriptions or examples of how an attack looks.
     """
 
     id: str
     title: str
     body: str
     source: str
-    kind: Literal["class", "weakness", "pattern", "cve", "document"]
+    kind: TextKind
     slug: str | None = None
     cwe: tuple[str, ...] = ()
     severity: str = "medium"
     looks: tuple[str, ...] = ()
+    techniques: tuple[str, ...] = ()  # ATT&CK ids it describes, or names
+    tactics: tuple[str, ...] = ()  # slugs, in the order of the matrix
+    platforms: tuple[str, ...] = ()
+    parent: str = ""  # the technique of a sub-technique, the document of a sentence
+    who: str = ""  # the group, software or campaign of a procedure
+    aliases: tuple[str, ...] = ()  # other names; of a technique, the ids it took the place of
+    order: int = 0
+    span: tuple[int, ...] = ()  # first byte and end of a sentence or document in its file
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The tactics and techniques of one ATT&CK domain, as the intelligence at hand has them.
+
+    ``version`` is the release, or the day of the last change where the bundle names none.
+    """
+
+    domain: str  # enterprise-attack, mobile-attack, ics-attack
+    version: str
+    tactics: tuple[str, ...]  # slugs, in order
+    techniques: Mapping[str, tuple[str, ...]]  # id -> tactics in order
+    parents: Mapping[str, str]  # sub-technique -> technique
+    names: Mapping[str, str]  # of techniques by id, of tactics by slug
+    successors: Mapping[str, str]  # revoked id -> the id that took its place
 
 
 @dataclass(frozen=True, slots=True)

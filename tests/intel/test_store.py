@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,14 @@ def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
     next(tmp_path.glob("entries.*")).write_bytes(b"{}\n")
     with pytest.raises(IntelError, match="SHA-256"):
         store.texts()
+
+
+def test_a_star_in_an_id_stands_for_anything(tmp_path: Path) -> None:
+    store = Store(tmp_path / "intel")
+    ids = ["doc:a[1].b#1", "doc:a[1].b#2", "doc:a1xb#1", "T1059"]
+    store.add([replace(A, id=i) for i in ids], EYE[[0, 1, 0, 1]], "m1")
+    assert store.remove(["doc:a[1].b#1"]) == 1
+    assert store.remove(["doc:a[1].*", "none*"]) == 1
+    assert sorted(text.id for text in store.texts()) == ["T1059", "doc:a1xb#1"]
+    assert store.remove([]) == 0
+    assert store.remove(["*"]) == 2

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from ..errors import IntelError
-from ..records import Counts, Rejected
+from ..records import Counts, Rejected, Text
 from . import options
 from .options import Bundle, ConfigFile, Intel, Json
 
 _SHOWN = 10  # rejected texts that are listed
+_LISTED = 50  # added texts that are listed; of more, how many of each kind
 
 intel = typer.Typer(
     help="Add, list and remove your own intelligence.",
@@ -26,7 +30,9 @@ def add(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILES...", help="CVE JSON, NVD JSON, CWE XML, CAPEC STIX, text, Markdown."
+            metavar="FILES...",
+            help="ATT&CK or CAPEC STIX, CVE or NVD JSON, CWE XML, Sigma rules, reports (text,"
+            " Markdown, HTML, PDF); also https:// addresses of such files.",
         ),
     ],
     as_class: Annotated[
@@ -38,7 +44,7 @@ def add(
     config: ConfigFile = None,
 ) -> None:
     """Add texts; the next scan knows them."""
-    from . import show
+    from . import fetch, show
 
     engine = options.engine(ctx, bundle, intel, config)
     counts = Counts()
@@ -48,11 +54,17 @@ def add(
         if len(counts.rejects) < _SHOWN:
             counts.rejects.append(reject)
 
-    texts = engine.add_intel(files, as_class=as_class, on_reject=note)
+    most = options.settings(ctx, config).limits.document_bytes
+    with fetch.local(files, most) as paths, show.progress() as bar:
+        on_step = partial(bar, "encoding") if bar else None
+        texts = engine.add_intel(paths, as_class=as_class, on_reject=note, on_step=on_step)
     if json:
         show.write_json([{"id": t.id, "kind": t.kind, "title": t.title} for t in texts])
     else:
-        show.stdout().print(show.texts(texts))
+        if len(texts) <= _LISTED:
+            show.stdout().print(show.texts(texts))
+        else:
+            show.counts(("Kind", "Texts"), _kinds(texts))
         added = f"{len(texts):,} added · {counts.rejected:,} rejected"
         typer.echo(f"{added} · intelligence {engine.intel_version}")
     show.rejected(counts)
@@ -76,13 +88,21 @@ def list_(
         )
     else:
         show.stdout().print(show.texts(texts))
+        typer.echo(" · ".join(f"{count:,} {kind}" for kind, count in _kinds(texts)))
+
+
+def _kinds(texts: Iterable[Text]) -> list[tuple[str, int]]:
+    return Counter(str(text.kind) for text in texts).most_common()
 
 
 @intel.command()
 def remove(
     ctx: typer.Context,
     ids: Annotated[
-        list[str], typer.Argument(metavar="IDS...", help="Ids as `intel list` shows them.")
+        list[str],
+        typer.Argument(
+            metavar="IDS...", help="Ids as `intel list` shows them; `T1*` means all such."
+        ),
     ],
     bundle: Bundle = None,
     intel: Intel = None,

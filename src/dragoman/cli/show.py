@@ -137,8 +137,8 @@ def pairs(values: Mapping[str, Any], indent: int = 0) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int, float], None] | None]:
-    """A bar for each stage of a training run, on standard error; None where that is no terminal."""
+def progress() -> Iterator[Callable[..., None] | None]:
+    """A bar for each stage of a long run, on standard error; None where that is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -148,10 +148,10 @@ def progress() -> Iterator[Callable[[str, int, int, float], None] | None]:
     with Progress(*columns, console=stderr()) as bars:
         known: dict[str, TaskID] = {}
 
-        def on_step(stage: str, step: int, total: int, loss: float) -> None:
+        def on_step(stage: str, step: int, total: int, loss: float | None = None) -> None:
             if stage not in known:
                 known[stage] = bars.add_task(stage)
-            said = f"{stage} {step:,}/{total:,} loss {loss:.4f}"
+            said = f"{stage} {step:,}/{total:,}" + ("" if loss is None else f" loss {loss:.4f}")
             bars.update(known[stage], completed=step, total=total, description=said)
 
         yield on_step

@@ -1,13 +1,11 @@
-"""Markdown and plain text -> documents; Markdown that describes one threat class -> a class."""
+"""Markdown that describes one threat class -> a class."""
 
 from __future__ import annotations
 
 import re
-import textwrap
-from collections.abc import Iterable, Iterator
 
 from ..errors import LimitError
-from ..opening import Stream, too_long
+from ..opening import Stream
 from ..records import Rejected, Text, Where
 from .vuln import CWE, clean
 
@@ -21,25 +19,6 @@ RESERVED = (
     "benign",
     "unknown",
 )  # already labels or verdicts
-CHARS = 1200  # of one document: about as much as a text encoder reads
-
-Paragraph = tuple[str, str]  # nearest heading, text
-
-
-def read_document(stream: Stream, name: str, stem: str) -> Iterator[Text | Rejected]:
-    """Paragraphs under their nearest heading, short ones joined, long ones cut."""
-    if b"\0" in stream.peek(4096):
-        reason = "binary data: no text, JSON or XML"
-        yield Rejected(Where(stream.name), reason, stream.peek(64))
-        return
-    number = 0
-    for part in _joined(_paragraphs(stream)):
-        if isinstance(part, Rejected):
-            yield part
-            continue
-        title, body = part
-        number += 1
-        yield Text(f"doc:{stem}#{number}", title or stem, body, name, "document")
 
 
 def read_class(stream: Stream, name: str, stem: str) -> Text | Rejected:
@@ -117,53 +96,3 @@ def _front_matter(lines: list[str]) -> tuple[dict[str, str], list[str]]:
 
 def _slug(stem: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", stem.lower()))
-
-
-def _joined(parts: Iterable[Paragraph | Rejected]) -> Iterator[Paragraph | Rejected]:
-    """Neighbouring paragraphs under one heading as pieces of at most ``CHARS`` characters."""
-    title = held = ""
-    for part in parts:
-        if isinstance(part, Rejected):
-            yield part
-            continue
-        if held and (part[0] != title or len(held) + len(part[1]) >= CHARS):
-            yield from _cut(title, held)
-            held = ""
-        title, held = part[0], f"{held} {part[1]}".strip()
-    yield from _cut(title, held)
-
-
-def _cut(title: str, text: str) -> Iterator[Paragraph]:
-    for piece in textwrap.wrap(text, CHARS, break_on_hyphens=False):
-        yield title, piece
-
-
-def _paragraphs(stream: Stream) -> Iterator[Paragraph | Rejected]:
-    title, lines, size = "", list[str](), 0
-    for line in _lines(stream):
-        if isinstance(line, Rejected):
-            yield line
-            continue
-        heading, text = HEADING.fullmatch(line), clean(line)
-        if lines and (heading or not text or size > CHARS):
-            yield title, " ".join(lines)
-            lines, size = [], 0
-        if heading:
-            title = clean(heading[1].rstrip("# "))
-        elif text:
-            lines.append(text)
-            size += len(text)
-    if lines:
-        yield title, " ".join(lines)
-
-
-def _lines(stream: Stream) -> Iterator[str | Rejected]:
-    for line in stream.lines():
-        if line.cut:
-            yield too_long(stream, line)
-            continue
-        try:
-            yield line.data.decode("utf-8").rstrip("\r")
-        except UnicodeDecodeError:
-            where = Where(stream.name, line=line.number)
-            yield Rejected(where, "not UTF-8 text", line.data[:200])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,13 @@ class Store:
         return index.texts() if index else []
 
     def remove(self, ids: Iterable[str]) -> int:
-        """Remove these ids; returns how many there were."""
+        """Remove these ids, in which ``*`` stands for anything; returns how many there were."""
         index = self._load(None)
         if index is None:
             return 0
-        rest = index.without(ids)
+        parts = (".*".join(map(re.escape, i.split("*"))) for i in ids)
+        asked = re.compile("|".join(f"(?:{part})" for part in parts), re.S)
+        rest = index.without(i for i in index.ids if asked.fullmatch(i))
         rest.save(self.path)
         return len(index) - len(rest)
 

@@ -30,8 +30,8 @@ LEVELS = {
 }
 
 
-def to_text(record: Any, limits: Limits) -> Text | None:
-    """The Text of one JSON record; None for a STIX object that is not an attack pattern.
+def to_text(record: Any, limits: Limits) -> Text:
+    """The Text of one JSON record.
 
     Raises:
         ValueError: no known shape, no id or description, rejected or deprecated at its source.
@@ -51,8 +51,6 @@ def to_text(record: Any, limits: Limits) -> Text | None:
         text = _cwe_line(record)
     elif record.get("type") == "attack-pattern":
         text = _capec_stix(record)
-    elif isinstance(record.get("id"), str) and "--" in record["id"]:
-        return None
     else:
         raise ValueError("no vulnerability, weakness or attack pattern recognised")
     if len(text.body) > limits.record_bytes:

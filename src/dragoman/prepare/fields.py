@@ -282,7 +282,7 @@ def _inner(
 
 def _dechunked(data: bytes, start: int) -> bytes | None:
     """The chunks of a body joined (RFC 9112, 7.1), a cut last one included; None if malformed."""
-    out = []
+    out: list[bytes] = []
     while found := _CHUNK.match(data, start):
         size = int(found[1], 16)
         if not size:
