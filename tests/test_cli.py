@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from typer.testing import CliRunner
@@ -74,9 +73,11 @@ def test_help_is_quick():
 
 
 def _seconds(*args):
-    began = time.perf_counter()
+    """Of a processor, which other work on the machine lengthens little."""
+    before = os.times()
     subprocess.run([sys.executable, "-m", "dragoman", *args], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    after = os.times()
+    return sum(after[2:4]) - sum(before[2:4])
 
 
 def test_version():
@@ -271,15 +272,12 @@ def dragoman(*args, **more):
     )  # fmt: skip
 
 
-def test_the_first_finding_of_a_small_file_comes_quickly(values):
-    best = 99.0
-    for _ in range(3):
-        began = time.perf_counter()
-        with dragoman("scan", values, "--format", "lines", "--json") as process:
-            assert json.loads(process.stdout.readline())["family"]
-            best = min(best, time.perf_counter() - began)
-            process.communicate(timeout=30)
-    assert best < 1.5
+def test_the_first_finding_comes_before_the_input_ends():
+    with dragoman("scan", "-", "--format", "lines", "--json") as process:
+        process.stdin.write((ATTACK + "\n") * 200)
+        process.stdin.flush()  # and stays open
+        assert json.loads(process.stdout.readline())["family"]
+        process.communicate(timeout=60)
 
 
 @pytest.fixture

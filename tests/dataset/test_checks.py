@@ -120,9 +120,9 @@ def test_replacing_twice_changes_nothing_more(text):
     "text", ["a." * 2000, "a-" * 2000, "1." * 2000, "http://" * 600, "xmlns='" * 600, "(" * 4000]
 )
 def test_hostile_values_are_judged_quickly(text):
-    began = time.perf_counter()
+    began = time.process_time()
     fault(text.encode())
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 # -- what the grammars write, judged by expressions that are not those of the checks -------------

@@ -286,9 +286,9 @@ def test_a_large_bundle_takes_linear_time() -> None:
             ends = f"attack-pattern--T{i + 1}", f"attack-pattern--T{i}"
             attack.add(link("revoked-by", *ends), Where("x"))
             attack.add(link("uses", ends[1], ends[1], "b"), Where("x"))
-        start = time.perf_counter()
+        start = time.process_time()
         assert sum(1 for _ in attack.texts()) >= count
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(100)
     assert seconds(4000) < 40 * max(seconds(500), 0.005)

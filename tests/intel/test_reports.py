@@ -156,11 +156,11 @@ PARTS = (
 def test_html_takes_linear_time(part: bytes) -> None:
     def seconds(size: int) -> float:
         data = b"<p>" + part * (size // len(part))
-        start = time.perf_counter()
+        start = time.process_time()
         for block in blocks(data):
             for _ in sentences(block):
                 pass
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(10_000)
     assert seconds(320_000) < 40 * max(seconds(40_000), 0.005)

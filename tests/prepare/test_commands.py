@@ -97,6 +97,6 @@ def test_any_line_is_read(line):
     ["^", "`a", "-e ", "'+'", '""', "[char]", "\\x", "%A", "A" * 30 + " ", "base64 'A", "$IFS"],
 )
 def test_a_megabyte_takes_no_time(unit):
-    began = time.perf_counter()
+    began = time.process_time()
     decoded(unit * (1_000_000 // len(unit)))
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

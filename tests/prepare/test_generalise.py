@@ -150,7 +150,7 @@ def test_any_text_is_generalised_to_bounded_lower_case(line):
 @pytest.mark.parametrize("unit", ["a", "-1", "\\", "a@", "0x", "1.", "{0", "A1b", "/tmp/", "+"])
 def test_a_megabyte_takes_no_time(unit):
     line = unit * (1_000_000 // len(unit))
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(g.text(line)) < 20_000
     assert len(g.path(line)) < 10_000
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
