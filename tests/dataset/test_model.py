@@ -13,6 +13,7 @@ from dragoman.dataset.build import build
 from dragoman.dataset.chat import Chat
 from dragoman.dataset.journal import Journal
 from dragoman.dataset.model import FromModel
+from dragoman.duplicates import decoded
 from dragoman.errors import SourceError, UsageError
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -105,9 +106,8 @@ def test_sides_have_prompt_variants_of_their_own(chat, cves, tmp_path):
 def test_what_is_wrong_is_kept_with_the_reason(model, chat, cves, tmp_path, given, reason):
     once(model, writes, lambda text: given)
     card, rejected = made(chat, cves, tmp_path)
-    assert [r["reason"] for r in rejected].count(reason) == 1
-    (row,) = (r for r in rejected if r["reason"] == reason)
-    assert row["label"] == "cross-site-scripting"
+    of_class = [r for r in rejected if r["label"] == "cross-site-scripting"]
+    row = next(r for r in of_class if r["reason"] == reason)
     assert row["group"].startswith("cross-site-scripting/m/")
     assert row["cve"][0].startswith("CVE-20")
     assert row["payload"]
@@ -159,9 +159,12 @@ def test_hosts_of_others_are_replaced(model, chat, cves, tmp_path):
 
     model.twist = twist
     made(chat, cves, tmp_path)
-    text = (tmp_path / "out" / "train.jsonl").read_text()
-    assert "sample-host" not in text
-    assert "/a.js" in text
+    rows = [
+        row for name in ("train", "valid", "test") for row in lines(tmp_path / f"out/{name}.jsonl")
+    ]
+    values = [decoded(row["payload"].encode()) for row in rows if "payload" in row]
+    assert not any("sample-host" in value for value in values)
+    assert any("/a.js" in value for value in values)
 
 
 def test_busy_and_broken_answers_are_tried_again(model, chat, cves, tmp_path):
