@@ -13,7 +13,7 @@ from descriptions import DESCRIPTIONS, records
 
 from dragoman import Engine
 from dragoman.bundle import DIM, load
-from dragoman.config import Limits
+from dragoman.config import Config, Limits, Scan
 from dragoman.corpus import Instances
 from dragoman.encode import TextEncoder
 from dragoman.errors import SourceError, UsageError
@@ -204,10 +204,15 @@ def test_the_card_names_what_was_done(trained):
 
 
 def test_the_bundle_scans(trained, tmp_path):
-    requests = tmp_path / "values.txt"
     attack = "1' UNION SELECT username, password FROM users-- -"
-    requests.write_text(f"blue running shoes\n{attack}\nwinter sale\n")
-    findings = list(Engine.load(trained[0] / "bundle").scan(requests, format="lines"))
+    values = ["blue running shoes", attack, "winter sale"]
+    requests = tmp_path / "values.txt"
+    requests.write_text("\n".join(values) + "\n")
+    bundle = trained[0] / "bundle"
+    scores = [Engine.load(bundle).explain(value).score for value in values]
+    assert scores[1] == max(scores) > 0.5
+    config = Config(scan=Scan(threshold=scores[1]))  # this small a model sets no threshold to trust
+    findings = list(Engine.load(bundle, config=config).scan(requests, format="lines"))
     assert [f.where.line for f in findings] == [2]
     assert findings[0].verdict in {"sql-injection", "unknown"}
 
