@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +114,8 @@ def _in_processes(
     engine._warm()
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with _held_back(signal.SIGINT):  # one that came while they start would be lost
+            pool.submit(int)  # with fork the first task starts every process
         waiting: deque[Future[Examined]] = deque()
         for batch in batches:
             waiting.append(pool.submit(_examine, batch))
@@ -119,6 +123,16 @@ def _in_processes(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """A signal that comes meanwhile is delivered afterwards; processes started never get it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _examine(batch: list[Payload]) -> Examined:
