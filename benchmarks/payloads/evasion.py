@@ -13,8 +13,6 @@ two and three evasions, on the same attacks at each strength.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +22,7 @@ from typing import Any, NamedTuple
 import baselines
 from attacks import Attack, cuts
 from evasions import HELD_OUT, KNOWN, POOLS, Evasion
-from judges import Judge, OfEngine, payload, rate, rate_by_group, sampled, shown
-
-from dragoman.engine import Engine
+from judges import Judge, command, payload, rate, rate_by_group, sampled, shown
 
 STRENGTHS = (1, 2, 3)
 EXAMPLES = 3
@@ -184,16 +180,5 @@ def measured(judge: Judge, rows: Path, per_class: int) -> dict[str, Any]:
     return {"system": judge.name, "sets": out}
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--rows", type=Path, required=True, help="what data.py wrote")
-    parser.add_argument("--bundle", type=Path, help="default: the shipped one")
-    parser.add_argument("--per-class", type=int, default=200)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(argv)
-    found = measured(OfEngine(Engine.load(args.bundle)), args.rows, args.per_class)
-    args.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, measured, per_class=200)

@@ -9,8 +9,11 @@ Bundles and peers answer the same two questions, so a probe never sees what it p
 
 from __future__ import annotations
 
+import argparse
 import base64
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import baselines
@@ -174,3 +177,21 @@ def sampled(items: Iterable[Any], most: int, key: Any) -> list[Any]:
         if taken[key(item)] <= most:
             out.append(item)
     return out
+
+
+def command(
+    about: str | None,
+    measured: Callable[[Judge, Path, int], dict[str, Any]],
+    *,
+    per_class: int,
+    argv: Sequence[str] | None = None,
+) -> None:
+    """The command line of a probe: ``measured`` on a bundle, its JSON written."""
+    parser = argparse.ArgumentParser(description=(about or "").split("\n", 1)[0])
+    parser.add_argument("--rows", type=Path, required=True, help="what data.py wrote")
+    parser.add_argument("--bundle", type=Path, help="default: the shipped one")
+    parser.add_argument("--per-class", type=int, default=per_class)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    found = measured(OfEngine(Engine.load(args.bundle)), args.rows, args.per_class)
+    args.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")

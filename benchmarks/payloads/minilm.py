@@ -26,6 +26,7 @@ from dragoman.calibrate import threshold_at_fpr
 from dragoman.evaluate import auroc, macro_f1
 from dragoman.intel.threats import builtin
 from dragoman.model.text import embed, load_minilm
+from dragoman.model.train import parts_of
 
 Floats = NDArray[np.float32]
 Read = Callable[[Sequence[Row]], Floats]
@@ -126,7 +127,7 @@ def _class_texts(read: Read, valid: Sequence[Row]) -> tuple[Floats, Floats, dict
         rows = []
         for slug in CLASSES:
             text = texts[slug]
-            said = [f"{text.title}. {text.body}", *(text.looks if looks else ())]
+            said = parts_of(text)[: None if looks else 1]
             rows.append(embed(tower, tokenizer, said).numpy().mean(0))
         raw = np.stack(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
         centre = raw.mean(0) if centred else np.zeros_like(raw[0])

@@ -17,8 +17,6 @@ included depends on the place, so their class may follow it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -28,10 +26,9 @@ from typing import Any, NamedTuple
 import baselines
 from attacks import Attack, cuts, made
 from data import _stays, disguise
-from judges import Judge, OfEngine, payload, rate, rate_by_group, sampled, shown
+from judges import Judge, command, payload, rate, rate_by_group, sampled, shown
 from label import text_of
 
-from dragoman.engine import Engine
 from dragoman.records import Payload
 from dragoman.synth import company
 from dragoman.synth.filters import percent, percent_all
@@ -281,16 +278,5 @@ def measured(judge: Judge, rows: Path, per_class: int, seed: int = 1) -> dict[st
     return {"system": judge.name, "context_swap": swapped, "parts_removed": removed}
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--rows", type=Path, required=True, help="what data.py wrote")
-    parser.add_argument("--bundle", type=Path, help="default: the shipped one")
-    parser.add_argument("--per-class", type=int, default=60)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(argv)
-    found = measured(OfEngine(Engine.load(args.bundle)), args.rows, args.per_class)
-    args.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, measured, per_class=60)

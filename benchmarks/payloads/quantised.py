@@ -72,7 +72,8 @@ def measure(run: Path, rows: Path, recipe: str) -> dict[str, Any]:
     chosen = recipes.load(recipe)
     _, held_out = descriptions(chosen, builtin(), corpora.descriptions(rows))
     tower, tokenizer = load_minilm()
-    checkpoint.load(run / "stage1.safetensors", tower, [])
+    if not checkpoint.load(run / "stage1.safetensors", tower, []):
+        raise SystemExit(f"{run} holds no checkpoint of the text tower")
     space = space_of(tower.eval(), tokenizer, builtin(), {})
     bundle = bundles.load(run / "bundle")
     packed = TextEncoder(bundle.path, bundle.mean)

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ..records import Matrix, Text
+from ..records import Matrix, Text, TextKind
 from .attack import matrices
 
 DOMAIN = "enterprise-attack"
@@ -20,12 +20,9 @@ SOURCE = f"{DOMAIN} built-in"
 def builtin() -> list[Text]:
     """Techniques and sub-techniques that leave evidence on Windows and Linux, in order of id."""
     return [
-        Text(
-            id=entry["id"],
-            title=entry["name"],
-            body=entry["body"],
-            source=SOURCE,
-            kind="technique",
+        _text(
+            entry,
+            "technique",
             looks=tuple(entry["looks"]),
             techniques=(entry["id"],),
             tactics=tuple(entry["tactics"]),
@@ -40,15 +37,7 @@ def builtin() -> list[Text]:
 def tactics() -> list[Text]:
     """The tactics in the order of the matrix."""
     return [
-        Text(
-            id=entry["id"],
-            title=entry["name"],
-            body=entry["body"],
-            source=SOURCE,
-            kind="tactic",
-            slug=entry["slug"],
-            order=place,
-        )
+        _text(entry, "tactic", slug=entry["slug"], order=place)
         for place, entry in enumerate(_entries()["tactic"], 1)
     ]
 
@@ -56,6 +45,10 @@ def tactics() -> list[Text]:
 def matrix() -> Matrix:
     """The matrix of the built-in techniques; its version is ``built-in``."""
     return matrices([*tactics(), *builtin()])[DOMAIN]
+
+
+def _text(entry: dict[str, Any], kind: TextKind, **more: Any) -> Text:
+    return Text(entry["id"], entry["name"], entry["body"], SOURCE, kind, **more)
 
 
 @cache

@@ -77,8 +77,8 @@ class Drawer:
         counts = np.bincount(y[self._attacks]).clip(1)
         weights = counts[y[self._attacks]] ** -settings.balance
         self._weights = weights / weights.sum()
-        self._pools = [
-            (np.flatnonzero(y == ATTACK), UNNAMED if settings.detection else 0),
+        self._unnamed: Pools = [(np.flatnonzero(y == ATTACK), UNNAMED if settings.detection else 0)]
+        self._harmless: Pools = [
             (np.flatnonzero((y == BENIGN) & rows.whole), settings.benign // 2),
             (np.flatnonzero((y == BENIGN) & ~rows.whole), settings.benign // 2),
         ]
@@ -89,16 +89,21 @@ class Drawer:
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Attacks first, then benign records; ``hard`` ones take the place of some of these."""
-        parts = [rng.choice(self._attacks, self._size, p=self._weights)]
-        parts += [rng.choice(pool, size) for pool, size in self._pools if len(pool) and size]
-        drawn = np.concatenate(parts)
+        attacks = [rng.choice(self._attacks, self._size, p=self._weights)]
+        attacks += _some(self._unnamed, rng)
+        drawn = np.concatenate(attacks + _some(self._harmless, rng))
         if self._mined and len(self.hard):
-            at = rng.choice(np.arange(self._first_benign(drawn), len(drawn)), self._mined, False)
+            first = sum(map(len, attacks))
+            at = rng.choice(np.arange(first, len(drawn)), self._mined, False)
             drawn[at] = rng.choice(self.hard, self._mined)
         return drawn
 
-    def _first_benign(self, drawn: NDArray[np.int64]) -> int:
-        return len(drawn) - int(np.isin(drawn, self.benign).sum())
+
+Pools = list[tuple[NDArray[np.int64], int]]  # records, and how many of them stand in a batch
+
+
+def _some(pools: Pools, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    return [rng.choice(pool, size) for pool, size in pools if len(pool) and size]
 
 
 def hashed_batch(

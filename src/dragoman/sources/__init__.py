@@ -9,7 +9,6 @@ does not grow with the input. What cannot be read becomes ``Rejected`` and the r
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -20,8 +19,7 @@ from ..opening.stream import RAW, Stream
 from ..records import Payload, Rejected, Where
 from . import access, csv, har, http, jsonl, lines, modsec, parquet
 from .labelled import read_labelled
-from .logs import identified, merged, open_events, ordered
-from .seen import Seen
+from .seen import Seen, check_format
 from .sniff import sniff
 
 Reader = Callable[[Stream, str | None], Iterator[Payload | Rejected]]
@@ -87,10 +85,7 @@ def open_source(
 
 
 def _check_format(format: str | None, column: str | None) -> None:
-    if format is not None and format not in READERS:
-        near = difflib.get_close_matches(format, READERS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(READERS)}"
-        raise UsageError(f"unknown format {format!r}", hint=hint)
+    check_format(format, READERS)
     if format is not None and column is not None and format not in _WITH_COLUMN:
         hint = f"a column goes with: {', '.join(_WITH_COLUMN)}"
         raise UsageError(f"the format {format} has no columns", hint=hint)
@@ -144,10 +139,6 @@ __all__ = [
     "Reader",
     "Seen",
     "Source",
-    "identified",
-    "merged",
-    "open_events",
     "open_source",
-    "ordered",
     "read_labelled",
 ]

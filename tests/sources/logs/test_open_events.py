@@ -20,8 +20,7 @@ from test_research import ecar, eql, event
 from dragoman.config import Limits
 from dragoman.errors import SourceError, UsageError
 from dragoman.records import Event, Rejected
-from dragoman.sources import open_events
-from dragoman.sources.logs import READERS
+from dragoman.sources.logs import READERS, open_events
 
 VIEWER = (
     b"Keywords,Date and Time,Source,Event ID,Task Category\r\n"

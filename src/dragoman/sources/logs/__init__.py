@@ -11,16 +11,15 @@ An input without a single event is an error that names what was seen instead.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from ...config import Limits
-from ...errors import SourceError, UsageError
+from ...errors import SourceError
 from ...opening.files import Paths, open_streams
 from ...opening.stream import RAW, Stream
 from ...records import Event, Rejected, Where
-from ..seen import Seen
+from ..seen import Seen, check_format
 from . import auditd, cdm, ecar, ecs, eql, evtx, viewer, winjson, winxml
 from .build import Skipped
 from .order import Ordered, identified, merged, ordered
@@ -94,10 +93,7 @@ def open_events(
         SourceError: at once, for a path that does not exist; while reading, for a named file that
             cannot be opened, in strict mode for anything rejected, and at the end for no event.
     """
-    if format is not None and format not in READERS:
-        near = difflib.get_close_matches(format, READERS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(READERS)}"
-        raise UsageError(f"unknown log format {format!r}", hint=hint)
+    check_format(format, READERS, "log format")
     source = EventSource()
     source._records = _read(open_streams(paths, limits, stdin), format, strict, source)
     return source

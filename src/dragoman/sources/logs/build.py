@@ -134,6 +134,16 @@ def json_rows(stream: Stream) -> Iterator[Row | Rejected]:
             yield row
 
 
+def at(row: Mapping[str, Any], place: str) -> Any:
+    """The value at a dotted place of nested objects."""
+    value: Any = row
+    for key in place.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
 V = TypeVar("V")
 
 

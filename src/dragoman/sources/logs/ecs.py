@@ -11,6 +11,7 @@ from .build import (
     Bounded,
     Records,
     Skipped,
+    at,
     endpoint,
     host,
     json_rows,
@@ -87,16 +88,6 @@ def is_ecs(row: Mapping[str, Any]) -> bool:
         return False
     parts = sum(isinstance(row.get(key), dict) for key in ("process", "event", "agent", "host"))
     return isinstance(row.get("auditd"), dict) or parts >= 2
-
-
-def at(row: Mapping[str, Any], place: str) -> Any:
-    """The value at a dotted place of nested objects."""
-    value: Any = row
-    for key in place.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
 
 
 def _first(row: Mapping[str, Any], places: tuple[str, ...]) -> Any:

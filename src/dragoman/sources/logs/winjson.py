@@ -10,7 +10,7 @@ from typing import Any
 from ...opening.jsonio import Row, loads
 from ...opening.stream import Stream
 from ...records import Rejected, Where
-from .build import Bounded, Records, Skipped, json_rows, number, plain
+from .build import Bounded, Records, Skipped, at, json_rows, number, plain
 from .times import SECOND, ns
 from .windows import Record, event, named
 
@@ -277,14 +277,7 @@ def _dict(row: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _at(row: dict[str, Any], place: str) -> Any:
     """The value at a dotted place, nested or flat."""
-    if place in row:
-        return row[place]
-    value: Any = row
-    for key in place.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value
+    return row[place] if place in row else at(row, place)
 
 
 def _account(user: Any) -> str:
